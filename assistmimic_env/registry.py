@@ -1,0 +1,215 @@
+"""Environments by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .errors import ClipError, UnknownEnvironmentError, UnknownOptionError, did_you_mean
+
+if TYPE_CHECKING:
+    from .clip import PairClip
+    from .config import EnvConfig
+    from .parallel import PairEnv
+    from .vector import VectorEnv
+
+Clips = "str | os.PathLike[str] | PairClip | Sequence[str | os.PathLike[str] | PairClip]"
+
+_ID = re.compile(r"^(?:(?P<namespace>[\w-]+)/)?(?P<name>[\w-]+?)(?:-v(?P<version>\d+))?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvSpec:
+    """What an environment's name stands for.
+
+    Attributes:
+        id: ``Namespace/Name-vN``.
+        clips: Bundled clips, or a folder of them (ending in ``/``).
+        held_out: Bundled clips of the same kind that training does not see.
+        description: One sentence.
+        options: Defaults that differ from ``EnvConfig``'s.
+    """
+
+    id: str
+    clips: tuple[str, ...]
+    description: str
+    held_out: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def make(self, **options: Any) -> PairEnv:
+        """The same as ``make(self.id, **options)``."""
+        return make(self.id, **options)
+
+
+_SPECS: dict[str, EnvSpec] = {}
+
+
+def register(spec: EnvSpec) -> None:
+    """Add an environment to this registry and to PettingZoo's.
+
+    Raises:
+        UnknownEnvironmentError: The id is malformed or taken.
+    """
+    import pettingzoo
+
+    match = _ID.match(spec.id)
+    if match is None or match["namespace"] is None or match["version"] is None:
+        raise UnknownEnvironmentError(f"environment id '{spec.id}' is malformed, expected 'Namespace/Name-v0'.")
+    if spec.id in _SPECS:
+        raise UnknownEnvironmentError(f"environment '{spec.id}' is registered already.")
+    _SPECS[spec.id] = spec
+    pettingzoo.register("parallel", spec.id, entry_point="assistmimic_env.registry:make", kwargs={"id": spec.id})
+
+
+def list_envs() -> list[EnvSpec]:
+    """All registered environments, sorted by id."""
+    return [_SPECS[name] for name in sorted(_SPECS)]
+
+
+def spec(id: str) -> EnvSpec:
+    """What an id stands for; without a version the highest is meant.
+
+    Raises:
+        UnknownEnvironmentError: No such environment; names the closest and all that exist.
+    """
+    if id in _SPECS:
+        return _SPECS[id]
+    match = _ID.match(id) if isinstance(id, str) else None
+    if match is not None and match["version"] is None:
+        versions = [name for name in _SPECS if name.rsplit("-v", 1)[0] in (id, f"AssistMimic/{id}")]
+        if versions:
+            return _SPECS[max(versions, key=lambda name: int(name.rsplit("-v", 1)[1]))]
+    if match is not None and f"AssistMimic/{id}" in _SPECS:
+        return _SPECS[f"AssistMimic/{id}"]
+    short = {name.rsplit("/", 1)[1] for name in _SPECS}
+    hint = did_you_mean(str(id), _SPECS) or did_you_mean(str(id), short)
+    raise UnknownEnvironmentError(f"there is no environment '{id}'.{hint} Environments: {', '.join(sorted(_SPECS))}.")
+
+
+def make(
+    id: str,
+    *,
+    render_mode: str | None = None,
+    max_cycles: int | None = None,
+    clips: Any = None,
+    config: EnvConfig | None = None,
+    **options: Any,
+) -> PairEnv:
+    """One world as a PettingZoo ``ParallelEnv``.
+
+    Args:
+        id: Such as ``"AssistMimic/PullUp-v0"``; see ``list_envs()``.
+        render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
+        max_cycles: Truncate episodes after this many steps.
+        clips: Other motion: a bundled clip's name, a file, a folder of files, a ``PairClip``, or several.
+        config: All settings at once; ``options`` change single ones.
+        **options: Fields of ``EnvConfig``, e.g. ``body="smpl24"``, ``actuation="expmap"``,
+            ``start="first"``, ``physics="fast"``, ``termination_distance=0.5``.
+
+    Raises:
+        UnknownEnvironmentError: No such id.
+        UnknownOptionError: No such option.
+        ConfigError: A value that cannot work.
+        ClipError: The clips cannot be used.
+    """
+    from .parallel import PairEnv
+
+    settings = _config(id, config, options, extra=("render_mode", "max_cycles", "clips", "config"))
+    motion = resolve_clips(id, clips)
+    return PairEnv(motion, config=settings, render_mode=render_mode, max_cycles=max_cycles, name=spec(id).id)
+
+
+def make_vec(
+    id: str,
+    *,
+    num_envs: int,
+    threads: int = 0,
+    clips: Any = None,
+    config: EnvConfig | None = None,
+    **options: Any,
+) -> VectorEnv:
+    """N worlds, natively batched.
+
+    Args:
+        id: Such as ``"AssistMimic/PullUp-v0"``; see ``list_envs()``.
+        num_envs: N.
+        threads: C threads of the physics; 0 means all CPUs.
+        clips: See ``make``.
+        config: See ``make``.
+        **options: See ``make``.
+    """
+    from .vector import VectorEnv
+
+    settings = _config(id, config, options, extra=("num_envs", "threads", "clips", "config"))
+    return VectorEnv(resolve_clips(id, clips), num_envs, config=settings, threads=threads, name=spec(id).id)
+
+
+def _config(id: str, config: EnvConfig | None, options: Mapping[str, Any], *, extra: tuple[str, ...]) -> EnvConfig:
+    from .config import EnvConfig, env_config
+
+    known = (*EnvConfig.__dataclass_fields__, *extra)
+    for name in options:
+        if name not in known:
+            raise UnknownOptionError(
+                f"{spec(id).id} has no option '{name}'.{did_you_mean(name, known)} Options: {', '.join(sorted(known))}."
+            )
+    base = env_config(**spec(id).options) if config is None else config
+    return env_config(base, **options)
+
+
+def resolve_clips(id: str, clips: Any = None) -> tuple[PairClip, ...]:
+    """The motion of an environment: its own, or what the user brings (see ``make``).
+
+    Raises:
+        ClipError: A name, file or folder holds no clip.
+    """
+    from .clip import PairClip, load_clip
+
+    if clips is None:
+        clips = spec(id).clips
+    items = [clips] if isinstance(clips, (str, os.PathLike, PairClip)) else list(clips)
+    found: list[PairClip] = []
+    for item in items:
+        if isinstance(item, PairClip):
+            found.append(item)
+        elif Path(item).is_dir():
+            found.extend(load_clip(path) for path in _clip_files(Path(item)))
+        else:
+            found.append(load_clip(item))
+    return tuple(found)
+
+
+def _clip_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise ClipError(f"the folder {folder} holds no clip (*.npz).")
+    return files
+
+
+def _register_bundled() -> None:
+    register(
+        EnvSpec(
+            id="AssistMimic/PullUp-v0",
+            clips=("pull_up",),
+            description="Real motion: the recipient sits on a high stool, the supporter takes the right hand and "
+            "pulls the recipient up (CMU 22_01 and 23_01, interpolated from real key poses).",
+        )
+    )
+    train = tuple(f"sit_to_stand/train_{index:02d}" for index in range(8))
+    register(
+        EnvSpec(
+            id="AssistMimic/SitToStand-v0",
+            clips=train,
+            held_out=tuple(f"sit_to_stand/test_{index:02d}" for index in range(4)),
+            description="Generated motion: the supporter stands in front, holds both upper arms and helps the "
+            "recipient from a seat to standing; seat, statures, distance and speed vary.",
+        )
+    )
+
+
+_register_bundled()

@@ -1,0 +1,297 @@
+"""``Worlds``: N copies of a scene, stepped at once by MuJoCo's C thread pool.
+
+The batch keeps one ``MjData`` per world (``persistent``): 8 % faster here than sharing them, and free of the
+trap that a partial forward pass shows another world's contact forces (``spec/physics.md`` section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from .errors import ConfigError
+from .scene import Scene
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.intp]
+
+_VEL, _NONE = mujoco.mjtStage.mjSTAGE_VEL, mujoco.mjtStage.mjSTAGE_NONE
+_DIVERGED = [
+    int(warning)
+    for warning in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """Where all bodies are and how they move, world frame; B leading dimensions.
+
+    Attributes:
+        position: Body origins, shape (..., 2, J, 3) [m].
+        rotation: Unit quaternions, shape (..., 2, J, 4).
+        matrix: The same as matrices, shape (..., 2, J, 3, 3).
+        velocity: Velocities of the body origins, shape (..., 2, J, 3) [m/s].
+        angular_velocity: Shape (..., 2, J, 3) [rad/s].
+    """
+
+    position: Array
+    rotation: Array
+    matrix: Array
+    velocity: Array
+    angular_velocity: Array
+
+    @property
+    def columns(self) -> Array:
+        """x and z axes of all bodies, a view, shape (..., 2, J, 2, 3): the 6-D rotation ("tan-norm")."""
+        return self.matrix[..., ::2].swapaxes(-1, -2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldsState:
+    """Everything that decides how some worlds go on: write it back and they repeat bit for bit.
+
+    Attributes:
+        physics: MuJoCo's integration state, shape (n, S).
+        variant: Scene variant, shape (n,).
+        contact_force: Partner forces of the last substep, shape (n, 2, J, 3) [N].
+        torque: Servo torques of the last substep, shape (n, 2, 3 (J - 1)) [N m].
+        gain: Gain factors, shape (n, 2, J).
+        torque_limit: Torque limits, shape (n, 2, J) [N m].
+        mass_scale: Mass and inertia factors, shape (n, 2).
+
+    The last three are ``None`` as long as no world's strength or mass was changed.
+    """
+
+    physics: Array
+    variant: Ids
+    contact_force: Array
+    torque: Array
+    gain: Array | None
+    torque_limit: Array | None
+    mass_scale: Array | None
+
+
+def _quiet(message: str) -> None:
+    """Divergence is reported per world by ``Worlds.step``, not on the console or in a log file."""
+
+
+class Worlds:
+    """N worlds of one scene.
+
+    Args:
+        scene: What every world contains.
+        num_worlds: N.
+        threads: C threads; 0 means all CPUs. Results do not depend on it.
+    """
+
+    def __init__(self, scene: Scene, num_worlds: int, *, threads: int = 0) -> None:
+        if num_worlds < 1:
+            raise ConfigError(f"num_worlds is {num_worlds}, expected at least 1.")
+        if threads < 0:
+            raise ConfigError(f"threads is {threads}, expected 0 (all CPUs) or more.")
+        mujoco.set_mju_user_warning(_quiet)
+        self.scene = scene
+        self.num_worlds = num_worlds
+        self.num_bodies = scene.body.num_bodies
+        self.variant = np.zeros(num_worlds, dtype=np.intp)
+        self._batch = Batch(scene.model, num_worlds, nthread=threads, persistent=True)
+        self._substeps = scene.physics.substeps
+        self._people = slice(1, 1 + 2 * self.num_bodies)
+        self._bind()
+        self._varying = {name: (self._batch.expand(name), rows) for name, rows in scene.varying.items()}
+        self._gain: Array | None = None
+        self._torque_limit: Array | None = None
+        self._mass_scale: Array | None = None
+        self._allocate()
+        self._batch.forward()
+        self._read_forces(slice(None))
+
+    def _bind(self) -> None:
+        bind = self._batch.bind
+        self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
+        self._xpos, self._xquat, self._xmat = bind("xpos"), bind("xquat"), bind("xmat")
+        self._cvel, self._com = bind("cvel"), bind("subtree_com")
+        self._sensors, self._force = bind("sensordata"), bind("actuator_force")
+
+    def _allocate(self) -> None:
+        n, j = self.num_worlds, self.num_bodies
+        self.contact_force = np.zeros((n, 2, j, 3))
+        self.torque = np.zeros((n, 2, 3 * (j - 1)))
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    @property
+    def qvel(self) -> Array:
+        """Generalised velocities, a view, shape (N, 2, 3 + 3 J); angular parts are in body frames."""
+        return self._qvel.reshape(self.num_worlds, 2, -1)
+
+    def motion(self, ids: Ids | slice = slice(None)) -> Motion:
+        """Body states now. ``cvel`` is moved from the tree's centre of mass to the body origins."""
+        position, cvel = self._rows(self._xpos, ids), self._rows(self._cvel, ids)
+        angular, linear = np.ascontiguousarray(cvel[..., :3]), cvel[..., 3:].copy()
+        arm = position - self._com[ids][:, [1, 1 + self.num_bodies], None]
+        linear[..., 0] += angular[..., 1] * arm[..., 2] - angular[..., 2] * arm[..., 1]
+        linear[..., 1] += angular[..., 2] * arm[..., 0] - angular[..., 0] * arm[..., 2]
+        linear[..., 2] += angular[..., 0] * arm[..., 1] - angular[..., 1] * arm[..., 0]
+        matrix = self._rows(self._xmat, ids)
+        return Motion(
+            position=position,
+            rotation=self._rows(self._xquat, ids),
+            matrix=matrix.reshape(*matrix.shape[:-1], 3, 3),
+            velocity=linear,
+            angular_velocity=angular,
+        )
+
+    def _rows(self, field: Array, ids: Ids | slice) -> Array:
+        """The two people's rows of a per-body field, a copy, shape (n, 2, J, k)."""
+        rows = field[ids, self._people]
+        return rows.reshape(len(rows), 2, self.num_bodies, -1)
+
+    def _read_forces(self, ids: Ids | slice) -> None:
+        """Contact sensors report the force on the partner; the force on the own body is the negative."""
+        self.contact_force[ids] = -self._sensors[ids].reshape(-1, *self.contact_force.shape[1:])
+        self.torque[ids] = self._force[ids].reshape(-1, *self.torque.shape[1:])
+
+    # --- acting ----------------------------------------------------------------------------------------
+
+    def step(self, targets: Array) -> NDArray[np.bool_]:
+        """Advance all worlds by one control step.
+
+        Args:
+            targets: Rotation vectors of the servos, shape (N, 2, 3 (J - 1)) [rad].
+
+        Returns:
+            Worlds that diverged, shape (N,). They hold the default pose now and must be reset; all others
+            are untouched by them.
+        """
+        self._ctrl[:] = targets.reshape(self.num_worlds, -1)
+        self._batch.step(nstep=self._substeps, stage=_VEL)
+        self._read_forces(slice(None))
+        return self._batch.warning[:, _DIVERGED, 1].any(axis=1)
+
+    def reset(self, ids: Ids, qpos: Array, qvel: Array, targets: Array, variant: Ids | None = None) -> None:
+        """Put some worlds into a given state; contact forces and torques become those of that state.
+
+        Args:
+            ids: Worlds, shape (n,).
+            qpos: Shape (n, 2, 3 + 4 J): root position, root and joint quaternions.
+            qvel: Shape (n, 2, 3 + 3 J): root velocity (world frame), angular velocities (body frames).
+            targets: Servo targets, shape (n, 2, 3 (J - 1)) [rad].
+            variant: Scene variants, shape (n,); by default unchanged.
+        """
+        if variant is not None:
+            self._set_variant(ids, variant)
+        self._batch.reset(ids=ids, stage=_NONE)
+        self._qpos[ids] = qpos.reshape(len(ids), -1)
+        self._qvel[ids] = qvel.reshape(len(ids), -1)
+        self._ctrl[ids] = targets.reshape(len(ids), -1)
+        self._batch.forward(ids=ids)
+        self._read_forces(ids)
+
+    def _set_variant(self, ids: Ids, variant: Ids) -> None:
+        changed = self.variant[ids] != variant
+        if not changed.any():
+            return
+        for live, rows in self._varying.values():
+            live[ids[changed]] = rows[variant[changed]]
+        self.variant[ids] = variant
+        if self._gain is not None:
+            self._write_servos(ids[changed])
+        if self._mass_scale is not None:
+            self.set_mass_scale(ids[changed], self._mass_scale[ids[changed]])
+
+    # --- per-world strength ------------------------------------------------------------------------------
+
+    def set_strength(self, ids: Ids, *, gain: Array, torque_limit: Array) -> None:
+        """Change servo gains and torque limits of some worlds; takes effect at the next step.
+
+        Args:
+            ids: Worlds, shape (n,).
+            gain: Factors of kp and kd, shape (n, 2, J); column 0 (the root) is ignored.
+            torque_limit: Shape (n, 2, J) [N m].
+        """
+        j = self.num_bodies
+        if self._gain is None or self._torque_limit is None:
+            bodies = self.scene.settings[0].bodies
+            self._gain = np.ones((self.num_worlds, 2, j))
+            self._torque_limit = np.broadcast_to([b.torque_limits for b in bodies], (self.num_worlds, 2, j)).copy()
+        self._gain[ids], self._torque_limit[ids] = gain, torque_limit
+        self._write_servos(ids)
+
+    def _write_servos(self, ids: Ids) -> None:
+        assert self._gain is not None and self._torque_limit is not None
+        per_joint = 1 if self.scene.actuation == "so3" else 3
+        kp = np.stack([[b.kp for b in s.bodies] for s in self.scene.settings])[self.variant[ids]]
+        kd = np.stack([[b.kd for b in s.bodies] for s in self.scene.settings])[self.variant[ids]]
+
+        def per_actuator(values: Array) -> Array:
+            return np.repeat(values[:, :, 1:], per_joint, axis=2).reshape(len(ids), -1)
+
+        expand = self._batch.expand
+        gainprm, biasprm, forcerange = (expand(f"actuator_{name}") for name in ("gainprm", "biasprm", "forcerange"))
+        scaled, limit = per_actuator(kp * self._gain[ids]), per_actuator(self._torque_limit[ids])
+        gainprm[ids, :, 0], biasprm[ids, :, 1] = scaled, -scaled
+        biasprm[ids, :, 2] = -per_actuator(kd * self._gain[ids])
+        forcerange[ids, :, 1] = limit
+        if per_joint == 3:
+            forcerange[ids, :, 0] = -limit
+
+    def set_mass_scale(self, ids: Ids, scale: Array) -> None:
+        """Multiply masses *and* inertias of some worlds; costs about 2 ms per world (``mj_setConst``).
+
+        Args:
+            ids: Worlds, shape (n,).
+            scale: Factors relative to the scene variant, shape (n, 2).
+        """
+        if self._mass_scale is None:
+            self._mass_scale = np.ones((self.num_worlds, 2))
+        self._mass_scale[ids] = scale
+        people, rows = self._people, np.repeat(scale, self.num_bodies, axis=1)
+        models = [self.scene.models[v] for v in self.variant[ids]]
+        mass, inertia = self._batch.expand("body_mass"), self._batch.expand("body_inertia")
+        mass[ids, people] = np.stack([m.body_mass[people] for m in models]) * rows
+        inertia[ids, people] = np.stack([m.body_inertia[people] for m in models]) * rows[..., None]
+        self._batch.set_const(ids=ids)
+
+    # --- saving ----------------------------------------------------------------------------------------
+
+    def get_state(self, ids: Ids) -> WorldsState:
+        """Copy the state of some worlds."""
+        return WorldsState(
+            physics=self._batch.state[ids].copy(),
+            variant=self.variant[ids].copy(),
+            contact_force=self.contact_force[ids].copy(),
+            torque=self.torque[ids].copy(),
+            gain=None if self._gain is None else self._gain[ids].copy(),
+            torque_limit=None if self._torque_limit is None else self._torque_limit[ids].copy(),
+            mass_scale=None if self._mass_scale is None else self._mass_scale[ids].copy(),
+        )
+
+    def set_state(self, state: WorldsState, ids: Ids) -> None:
+        """Write a state back, also into other worlds than it was taken from."""
+        self._set_variant(ids, state.variant)
+        if state.gain is not None and state.torque_limit is not None:
+            self.set_strength(ids, gain=state.gain, torque_limit=state.torque_limit)
+        if state.mass_scale is not None:
+            self.set_mass_scale(ids, state.mass_scale)
+        self._batch.reset(ids=ids, stage=_NONE)
+        self._batch.state[ids] = state.physics
+        self._batch.forward(ids=ids)
+        self.contact_force[ids], self.torque[ids] = state.contact_force, state.torque
+
+    def world_data(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Model and forwarded data of one world, for rendering and debugging; copies."""
+        model = self._batch.get_model(world)
+        data = self._batch.get_data(world)
+        mujoco.mj_forward(model, data)
+        return model, data
+
+

@@ -57,6 +57,21 @@ def target_to_action(target: Array, scale: Array) -> Array:
     return (target / scale).reshape(*target.shape[:-2], -1)
 
 
+def leading_target(target: Array, velocity: Array, lag: Array) -> Array:
+    """Targets ahead of a motion by what a servo lags behind it, so that following it needs no other torque.
+
+    Args:
+        target: Rotation vectors of the joints, shape (..., J - 1, 3) [rad].
+        velocity: Child-frame angular velocities, shape (..., J - 1, 3) [rad/s].
+        lag: kd / kp of each joint, shape (J - 1,) [s].
+
+    Returns:
+        Rotation vectors with a norm of at most ``TARGET_LIMIT``, shape (..., J - 1, 3) [rad].
+    """
+    ahead = rotations.from_rotation_vector(lag[:, None] * velocity)
+    return limit_norm(rotations.to_rotation_vector(rotations.multiply(rotations.from_rotation_vector(target), ahead)))
+
+
 def servo_torque(
     law: ActuationLaw, target: Array, rotation: Array, velocity: Array, kp: Array, kd: Array, limit: Array
 ) -> Array:

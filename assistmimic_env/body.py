@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -180,12 +180,18 @@ class BodySpec:
             offsets: Joint positions in the parent's frame, shape (J, 3) [m].
             mass: Total mass [kg]; by default unchanged.
         """
-        return _build(self.name, np.asarray(offsets, dtype=np.float64), self.mass if mass is None else mass)
+        other = _build(self.name, np.asarray(offsets, dtype=np.float64), self.mass if mass is None else mass)
+        return replace(other, kp=self.kp, kd=self.kd, torque_limits=self.torque_limits, armature=self.armature)
 
     def scaled(self, *, stature: float | None = None, mass: float | None = None) -> BodySpec:
         """The same proportions at another stature [m] and mass [kg] (by default: same body mass index)."""
         factor = 1.0 if stature is None else stature / self.stature
-        return self.with_offsets(self.offsets * factor, mass=self.mass * factor**2 if mass is None else mass)
+        mass = self.mass * factor**2 if mass is None else mass
+        # The head grows with the mass, not with the bones: stature is affine in the scale of the bones.
+        shorter, taller = (self.with_offsets(self.offsets * factor * scale, mass=mass) for scale in (1.0, 1.05))
+        wanted = self.stature if stature is None else stature
+        scale = 1.0 + 0.05 * (wanted - shorter.stature) / (taller.stature - shorter.stature)
+        return self.with_offsets(self.offsets * factor * scale, mass=mass)
 
     def fit(self, joints: Array, *, mass: float | None = None) -> BodySpec:
         """Fit the bone lengths to a performer.
@@ -212,7 +218,7 @@ class BodySpec:
         return self.with_offsets(self.offsets * factor, mass=self.mass * overall**2 if mass is None else mass)
 
     def _bone_scales(self, joints: Array) -> Array:
-        measured = np.isfinite(joints).all(axis=(0, 2))
+        measured = np.asarray(np.isfinite(joints).all(axis=(0, 2)))
         scales = np.full(self.num_bodies, np.nan)
         for body in np.flatnonzero(measured):
             chain, ancestor = [int(body)], self.parents[body]
@@ -245,9 +251,7 @@ def body_names() -> tuple[str, ...]:
     return tuple(_TOPOLOGIES)
 
 
-def get_body(
-    name: str = "smpl24", *, stature: float = human.STATURE, mass: float = human.MASS
-) -> BodySpec:
+def get_body(name: str = "smpl24", *, stature: float = human.STATURE, mass: float = human.MASS) -> BodySpec:
     """A humanoid by name.
 
     Args:
@@ -265,9 +269,12 @@ def get_body(
         raise ConfigError(f"stature is {stature} m, expected a value in [0.5, 2.5].")
     if not 10.0 <= mass <= 300.0:
         raise ConfigError(f"mass is {mass} kg, expected a value in [10, 300].")
-    topology = _TOPOLOGIES[name]
-    spec = _build(name, topology.offsets() * stature, mass)
-    return spec.scaled(stature=stature, mass=mass)
+    return _sized(name, stature, mass)
+
+
+@lru_cache(maxsize=256)
+def _sized(name: str, stature: float, mass: float) -> BodySpec:
+    return _build(name, _TOPOLOGIES[name].offsets() * stature, mass).scaled(stature=stature, mass=mass)
 
 
 def smpl24(*, stature: float = human.STATURE, mass: float = human.MASS) -> BodySpec:
@@ -328,9 +335,7 @@ def _smpl24_geoms(names: tuple[str, ...], offsets: Array, masses: Array) -> tupl
         mass = float(masses[index[name]])
         if radius is None:
             radius = _capsule_radius(mass / human.TISSUE_DENSITY, float(np.linalg.norm(end - start)))
-        return Geom(
-            body=index[name], kind="capsule", start=_point(start), end=_point(end), radius=radius, mass=mass
-        )
+        return Geom(body=index[name], kind="capsule", start=_point(start), end=_point(end), radius=radius, mass=mass)
 
     def across(name: str, half_width: float, centre: Array) -> Geom:
         side = np.array([0.0, half_width * height, 0.0])
@@ -428,7 +433,6 @@ def _build(name: str, offsets: Array, mass: float) -> BodySpec:
         kd=_frozen([j.kd for j in joints]),
         torque_limits=_frozen([j.torque_limit for j in joints]),
     )
-
 
 
 def joint_kind(name: str) -> str:

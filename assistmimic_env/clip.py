@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -131,6 +130,11 @@ class PairClip:
             _check_furniture(self, item)
         for contact in self.contacts:
             _check_contact(self, contact)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and deepcopy: what was given, checked and frozen again by the constructor."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return _remade, ({**values, "metadata": dict(self.metadata)},)
 
     @property
     def num_frames(self) -> int:
@@ -256,6 +260,10 @@ class PairClip:
             raise ClipError(f"{path}: {error}") from error
 
 
+def _remade(values: Mapping[str, Any]) -> PairClip:
+    return PairClip(**values)
+
+
 def resample(clip: PairClip, fps: float) -> PairClip:
     """The same motion at another rate; a remainder shorter than a frame at the end is dropped.
 
@@ -278,7 +286,7 @@ def resample(clip: PairClip, fps: float) -> PairClip:
 
 def bundled_clips() -> tuple[str, ...]:
     """Names of the clips that ship with the package, for :func:`load_clip`."""
-    return tuple(Path(name).stem for name in asset_names("clips", ".npz"))
+    return tuple(name.removeprefix("clips/").removesuffix(".npz") for name in asset_names("clips", ".npz"))
 
 
 def load_clip(name_or_path: str | os.PathLike[str]) -> PairClip:

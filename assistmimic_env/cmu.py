@@ -1,74 +1,76 @@
 """The bundled real clip "B sits; A pulls up B": CMU takes 22_01 and 23_01 on our body.
 
-Timeline: the pose of source frame 386 is held, frames 386-555 are played (the clock starts gently), then both people
-finish the step they are in and come to rest in a balanced stand. Three things differ from the recording on purpose and
-are listed in the clip's metadata: A's left foot, in the air at frame 386, stands from the beginning where it lands at
-frame 404; the clasped hands, which the recording leaves 0.2 m apart, touch; and the last step is ours.
+The pose of source frame 386 is held, frames 386-555 are played, then both people finish the step they are in and come
+to rest in a balanced stand (``cmu_plan``). Three things differ from the recording on purpose and are listed in the
+clip's metadata: A's left foot, in the air at frame 386, stands from the beginning where it lands at frame 404; the
+clasped hands, which the recording leaves 0.2 m apart, touch; and the last step and the stand are ours.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import cmu_plan as plan
 from . import kinematics, rotations
-from .body import BodySpec, get_body
-from .capsules import capsules
+from .body import BodySpec
+from .capsules import Capsules, box_depth, capsules, world_ends
 from .clip import Contact, Furniture, PairClip
-from .cmu_source import RATE, Source, read_source
+from .cmu_source import RATE, SUBJECTS, Source, read_source
 from .ik import IkProblem, IkResult, IkSettings, solve
 from .ik_targets import (
-    CenterOfMassTargets, ClearanceTargets, Points, PointTargets, RelativeTargets, RestPull, RotationTargets, Target,
-)  # fmt: skip
-from .retargeting import JOINTS, carried_rotations, measured_joints
+    CenterOfMassTargets,
+    ClearanceTargets,
+    Points,
+    PointTargets,
+    RelativeTargets,
+    RestPull,
+    RotationTargets,
+    Target,
+)
+from .quality import centers
 
 Array = NDArray[np.float64]
 
-FPS = 30.0
-FIRST_FRAME = 386
-LAST_FRAME = 555
-HOLD = 0.5
-"""How long the first pose is held [s]."""
-EASE = 19.0 / 60.0
-"""How long the clock takes to reach its full speed [s]; so chosen that the last source frame is a clip frame."""
-LANDING = 9.0 / 30.0
-"""Time from the last source frame until both feet are down [s]."""
-SETTLE = 24.0 / 30.0
-"""Time from the last source frame until the stand [s]."""
-STAND = 33.0 / 30.0
-"""How long the last pose is held [s]."""
+CONVERTER = "assistmimic_env.cmu 1"
+"""Name and version of this conversion; a change of its result raises the version."""
 
-CLASP = (FIRST_FRAME, 516.0, 532.0)
-"""Source frames between which the right hands touch, and by which they are apart."""
-SUPPORT = (484.0, 498.0, 518.0, 534.0)
-"""Source frames: A's left hand approaches B's right forearm, touches it, leaves it, is away."""
+ACKNOWLEDGEMENT = (
+    "The data used in this project was obtained from mocap.cs.cmu.edu. "
+    "The database was created with funding from NSF EIA-0196217."
+)
 
-_PLANTED: dict[tuple[int, str], tuple[tuple[float, float, float, float], ...]] = {
-    (0, "L_"): ((-1e9, -1e9, 442.0, 450.0), (506.0, 518.0, 1e9, 1e9)),
-    (0, "R_"): ((-1e9, -1e9, 402.0, 412.0), (438.0, 444.0, 522.0, 530.0)),
-    (1, "L_"): ((-1e9, -1e9, 518.0, 526.0),),
-    (1, "R_"): ((-1e9, -1e9, 392.0, 400.0), (404.0, 412.0, 1e9, 1e9)),
-}
-"""Stance of each (person, foot) in source frames: lowering, down, lifting, up."""
-_TOE_DELAY = 6.0
-"""Source frames by which the toes leave the floor after the heel."""
-_LAST_STEP = 0.13
-"""The swinging foot lands this much further along its velocity at the last source frame [s]."""
-
-_POSITION_WEIGHT = {"Neck": 0.3, "Head": 0.3}
+_POSITION_WEIGHT = {"Pelvis": 0.2, "Neck": 0.3, "Head": 0.3}
 _ROTATION_WEIGHT = {"Pelvis": 0.1, "Chest": 0.1, "Head": 0.1}
 _TWIST_WEIGHT = 0.05
-_FOOT_WEIGHT = 3.0
+_FOOT_WEIGHT, _FOOT_TURN_WEIGHT = 3.0, 0.3
 _GUIDE_WEIGHT = 0.3
+_CENTER_WEIGHT = 3.0
+_CLASP_WEIGHT = 2.0
+_CLASP_LOOSENS = {"R_Wrist": 0.2, "R_Elbow": 0.5}
+"""What is left of the weight of the clasping arms' joints."""
+_GRIP_REACH = 0.055
+"""The clasp is this far beyond the knuckles [m]."""
+_SOFT = 0.001
+"""Clasping hands press into each other this much [m]."""
+_CLEARING = ("Hand", "Wrist", "Elbow", "Shoulder")
+_PAD = 3
+"""Frames of each still phase that are solved; the others repeat them."""
+_DIGITS = 7
+"""Decimals that are kept, so that rounding noise of the machine does not reach the file."""
+
+_SEAT_DEPTH, _SEAT_WIDTH = 0.34, 0.42
+_SEAT_EDGE = 0.042
+"""Front edge of the stool [m]: under the pelvis, behind the thighs, which slope down."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Goal:
-    """What each output frame should fulfil; N frames, two people, J bodies."""
+    """What each of N frames should fulfil; two people, J bodies."""
 
     position: Array
     """(N, 2, J, 3) [m]."""
@@ -79,39 +81,382 @@ class _Goal:
     rotation_weight: Array
     """(N, 2, J)."""
     center: Array
-    """(N, 2, 3) centre of mass [m]."""
+    """(N, 2, 3) centre of mass [m]; NaN for the height."""
     center_weight: Array
     """(N, 2)."""
     clasp: Array
     """(N,) 1 while the right hands touch."""
-    support: Array
-    """(N,) 1 while A's left hand touches B's right forearm."""
 
     def part(self, frames: slice) -> _Goal:
         """Some of the frames."""
-        return _Goal(**{name: getattr(self, name)[frames] for name in self.__dataclass_fields__})
+        return _Goal(**{item.name: getattr(self, item.name)[frames] for item in fields(self)})
+
+    def followed_by(self, other: _Goal) -> _Goal:
+        """These frames, then the other's."""
+        joined = {
+            item.name: np.concatenate([getattr(self, item.name), getattr(other, item.name)]) for item in fields(self)
+        }
+        return _Goal(**joined)
 
 
-def smooth(x: Array | float) -> Array:
-    """Minimum-jerk step: 0 below 0, 1 above 1, with zero first and second derivative at both ends."""
-    x = np.clip(x, 0.0, 1.0)
-    return x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
+def convert(folder: str | os.PathLike[str]) -> PairClip:
+    """Turn the key frames of the CMU pair into the clip that ships with the package.
 
-
-def window(frame: Array, rise: float, on: float, off: float, fall: float) -> Array:
-    """Smooth window: 0 before ``rise``, 1 from ``on`` to ``off``, 0 after ``fall``."""
-    return smooth((frame - rise) / max(on - rise, 1e-9)) * (1.0 - smooth((frame - off) / max(fall - off, 1e-9)))
-
-
-def clock() -> tuple[Array, Array]:
-    """The timeline at 30 fps.
+    Args:
+        folder: Where ``22_01_keyframes.txt``, ``23_01_keyframes.txt`` and ``skeletons.json`` are.
 
     Returns:
-        Source frame of each clip frame, shape (N,), and the time after the last source frame, shape (N,) [s].
+        The clip; equal inputs give equal clips.
+
+    Raises:
+        ClipError: A file is missing or malformed.
     """
-    played = HOLD + 0.5 * EASE + (LAST_FRAME - FIRST_FRAME) / RATE
-    time = np.arange(round((played + SETTLE + STAND) * FPS) + 1) / FPS
-    eased = np.clip((time - HOLD) / EASE, 0.0, 1.0)
-    elapsed = EASE * (eased**3 - 0.5 * eased**4) + np.maximum(time - HOLD - EASE, 0.0)
-    frame = np.minimum(FIRST_FRAME + RATE * elapsed, LAST_FRAME)
-    return frame, np.maximum(time - played, 0.0)
+    source = read_source(folder)
+    take = plan.place(source)
+    root, local = _motion(take)
+    bodies = take.bodies
+    return PairClip(
+        name="pull_up",
+        fps=plan.FPS,
+        body=bodies[0].name,
+        offsets=np.round([body.offsets for body in bodies], _DIGITS),
+        masses=np.round([body.mass for body in bodies], 3),
+        root_position=np.round(root, _DIGITS),
+        local_rotation=np.round(local, _DIGITS),
+        furniture=(_stool(bodies, root[0], local[0]),),
+        contacts=_contacts(take),
+        metadata=_metadata(source),
+    )
+
+
+def _motion(take: plan.Take) -> tuple[Array, Array]:
+    """Root positions (N, 2, 3) and local rotations (N, 2, J, 4) of the whole clip."""
+    begin = round(plan.HOLD * plan.FPS) - _PAD
+    parents = take.bodies[0].parents
+    goal = _recorded_goal(take).part(slice(begin, take.played))
+    start = kinematics.local_from_global(parents, take.carried[begin : take.played])
+    played = _solve(take, goal, take.pelvis[begin : take.played], start, rest=start, iterations=10)
+    stand = _stand(take, played)
+    root, local = _ending(take, played, stand)
+    whole = goal.followed_by(_ending_goal(take, played, root, local))
+    result = _solve(
+        take,
+        whole,
+        np.concatenate([played.root_position, root]),
+        np.concatenate([played.local_rotation, local]),
+        rest=np.concatenate([start, local]),
+        iterations=15,
+    )
+    after = len(take.frame) - begin - len(result.root_position)
+    return (
+        np.pad(result.root_position, ((begin, after), (0, 0), (0, 0)), mode="edge"),
+        np.pad(result.local_rotation, ((begin, after), (0, 0), (0, 0), (0, 0)), mode="edge"),
+    )
+
+
+def _solve(
+    take: plan.Take, goal: _Goal, root: Array, local: Array, *, rest: Array, iterations: int, smoothness: float = 0.2
+) -> IkResult:
+    bodies = take.bodies
+    problem = IkProblem(
+        parents=bodies[0].parents,
+        offsets=np.stack([body.offsets for body in bodies]),
+        root_position=root,
+        local_rotation=local,
+        targets=_targets(bodies, goal),
+        rest=RestPull(local_rotation=rest, weight=0.03),
+        smoothness=smoothness,
+    )
+    return solve(problem, IkSettings(iterations=iterations))
+
+
+def _targets(bodies: tuple[BodySpec, BodySpec], goal: _Goal) -> tuple[Target, ...]:
+    placed = np.nonzero((goal.position_weight > 0.0).any(axis=0))
+    turned = np.nonzero((goal.rotation_weight > 0.0).any(axis=0))
+    mine, other = _clearing(capsules(bodies), bodies[0])
+    return (
+        PointTargets(
+            points=Points(person=placed[0], body=placed[1]),
+            position=goal.position[:, *placed],
+            weight=goal.position_weight[:, *placed],
+        ),
+        RotationTargets(
+            bodies=Points(person=turned[0], body=turned[1]),
+            rotation=goal.rotation[:, *turned],
+            weight=goal.rotation_weight[:, *turned],
+        ),
+        CenterOfMassTargets(
+            person=(0, 1),
+            mass=np.stack([body.masses for body in bodies]),
+            offset=np.stack([centers(body) for body in bodies]),
+            position=goal.center,
+            weight=goal.center_weight,
+        ),
+        RelativeTargets(points=_palm(bodies, 0), others=_palm(bodies, 1), weight=_CLASP_WEIGHT * goal.clasp[:, None]),
+        ClearanceTargets(shapes=mine, others=other, margin=-2.0 * _SOFT, weight=_CLASP_WEIGHT),
+    )
+
+
+def _palm(bodies: tuple[BodySpec, BodySpec], role: int) -> Points:
+    """The point of the right hand that clasps: on the palm side (down in the T-pose) of the fingers."""
+    body = bodies[role].index("R_Hand")
+    radius = next(geom.radius for geom in bodies[role].geoms if geom.body == body)
+    return Points(person=role, body=body, offset=(0.0, -_GRIP_REACH, _SOFT - radius))
+
+
+def _clearing(shapes: Capsules, body: BodySpec) -> tuple[Capsules, Capsules]:
+    """All pairs of one person's arm shapes with the other's."""
+    arm = np.isin(shapes.body, body.indices(side + part for side in plan.SIDES for part in _CLEARING))
+    first, second = np.meshgrid(
+        np.flatnonzero(arm & (shapes.person == 0)), np.flatnonzero(arm & (shapes.person == 1)), indexing="ij"
+    )
+    return shapes.rows(first.ravel()), shapes.rows(second.ravel())
+
+
+def _recorded_goal(take: plan.Take) -> _Goal:
+    """The recording with planted feet and loosened clasping arms, all N frames (those after its end are its last)."""
+    count, body = len(take.frame), take.bodies[0]
+    position = np.nan_to_num(take.joints)
+    position[:, :, 0] = take.pelvis
+    tracked = np.isfinite(take.joints[0, 0, :, 0])
+    weight = np.where(tracked, 1.0, 0.0)
+    turn_weight = np.full(body.num_bodies, _TWIST_WEIGHT)
+    for table, target in ((_POSITION_WEIGHT, weight), (_ROTATION_WEIGHT, turn_weight)):
+        target[body.indices(table)] = list(table.values())
+    position_weight = np.tile(weight, (count, 2, 1))
+    for name, left in _CLASP_LOOSENS.items():
+        position_weight[:, :, body.index(name)] *= (1.0 - (1.0 - left) * take.clasp)[:, None]
+    rotation_weight = np.tile(turn_weight, (count, 2, 1))
+    rotation = take.carried.copy()
+    _plant(take, position, rotation)
+    feet = _feet(body)
+    position_weight[:, :, feet], rotation_weight[:, :, feet] = _FOOT_WEIGHT, _FOOT_TURN_WEIGHT
+    return _Goal(
+        position=position,
+        position_weight=position_weight,
+        rotation=rotation,
+        rotation_weight=rotation_weight,
+        center=np.zeros((count, 2, 3)),
+        center_weight=np.zeros((count, 2)),
+        clasp=take.clasp,
+    )
+
+
+def _feet(body: BodySpec) -> NDArray[np.intp]:
+    return body.indices(side + part for side in plan.SIDES for part in ("Ankle", "Toe"))
+
+
+def _plant(take: plan.Take, position: Array, rotation: Array) -> None:
+    """Move the feet's targets (in place) to their footholds while they stand, and keep them above the floor."""
+    for role, body in enumerate(take.bodies):
+        for side in plan.SIDES:
+            ankle, toe, _ = plan.flat_foot(body, side)
+            for part, height in (("Ankle", ankle), ("Toe", toe)):
+                place = position[:, role, body.index(side + part)]
+                place[:, 2] = np.maximum(place[:, 2], height)
+    for stance in plan.STANCES:
+        body = take.bodies[stance.role]
+        ankle, toe, heading = plan.foothold(take, stance)
+        flat = rotations.yaw_quaternion(heading)
+        for part, spot in (("Ankle", ankle), ("Toe", toe)):
+            index = stance.role, body.index(stance.side + part)
+            held = stance.weight(take.frame, toe=part == "Toe")
+            position[:, *index] += held[:, None] * (spot - position[:, *index])
+            rotation[:, *index] = rotations.slerp(rotation[:, *index], np.broadcast_to(flat, (len(held), 4)), held)
+
+
+def _stand(take: plan.Take, played: IkResult) -> tuple[Array, Array]:
+    """A balanced stand over the last footholds: root (2, 3) and local rotations (2, J, 4)."""
+    bodies = take.bodies
+    parents, offsets = bodies[0].parents, np.stack([body.offsets for body in bodies])
+    heading = np.unwrap(rotations.heading(played.rotation[:, :, 0]), axis=0)
+    local = _standing_pose(bodies[0], heading[-1] + 0.5 * plan.LANDING * plan.end_velocity(heading))
+    middle = np.stack([_middle(take, role) for role in range(2)])
+    root = middle + np.array([[0.0, 0.0, body.rest_height - 0.04] for body in bodies])
+    position, rotation = kinematics.forward_kinematics(parents, offsets, root, local)
+    weight, turn_weight = np.zeros((2, bodies[0].num_bodies)), np.full((2, bodies[0].num_bodies), 0.02)
+    weight[:, 0] = 0.05
+    turn_weight[:, bodies[0].indices(("Pelvis", "Chest", "Head"))] = (1.0, 0.5, 0.3)
+    for role, body in enumerate(bodies):
+        _stand_on(take, role, position[role], rotation[role])
+        weight[role, _feet(body)], turn_weight[role, _feet(body)] = _FOOT_WEIGHT, 1.0
+    goal = _Goal(
+        position=position[None],
+        position_weight=weight[None],
+        rotation=rotation[None],
+        rotation_weight=turn_weight[None],
+        center=_over(middle)[None],
+        center_weight=np.full((1, 2), _CENTER_WEIGHT),
+        clasp=np.zeros(1),
+    )
+    result = _solve(take, goal, root[None], local[None], rest=local[None], iterations=30, smoothness=0.0)
+    return result.root_position[0], result.local_rotation[0]
+
+
+def _standing_pose(body: BodySpec, heading: Array) -> Array:
+    """Arms at the sides, elbows and knees a little bent, local rotations (2, J, 4)."""
+    vectors = np.zeros((2, body.num_bodies, 3))
+    for side, sign in (("L_", 1.0), ("R_", -1.0)):
+        for part, vector in (
+            ("Shoulder", (-1.32 * sign, 0.0, 0.0)),
+            ("Elbow", (0.0, 0.0, -0.25 * sign)),
+            ("Hip", (0.0, -0.12, 0.0)),
+            ("Knee", (0.0, 0.20, 0.0)),
+            ("Ankle", (0.0, -0.08, 0.0)),
+        ):
+            vectors[:, body.index(side + part)] = vector
+    local = rotations.from_rotation_vector(vectors)
+    local[:, 0] = rotations.yaw_quaternion(heading)
+    return local
+
+
+def _last_footholds(take: plan.Take, role: int) -> dict[str, tuple[Array, Array, float]]:
+    """Ankle, toe joint and heading of both feet in the stand, by side."""
+    stance = next(s for s in plan.STANCES if s.role == role and s.up == np.inf and s.side != plan.LAST_STEPS[role])
+    return {plan.LAST_STEPS[role]: plan.landing(take, role), stance.side: plan.foothold(take, stance)}
+
+
+def _middle(take: plan.Take, role: int) -> Array:
+    """Where the centre of mass belongs: between the feet, a little before the ankles; (3,) at height 0 [m]."""
+    spots = [0.6 * ankle + 0.4 * toe for ankle, toe, _ in _last_footholds(take, role).values()]
+    return np.mean(spots, axis=0) * np.array([1.0, 1.0, 0.0])
+
+
+def _over(middle: Array) -> Array:
+    return np.concatenate([middle[..., :2], np.full((*middle.shape[:-1], 1), np.nan)], axis=-1)
+
+
+def _stand_on(take: plan.Take, role: int, position: Array, rotation: Array) -> None:
+    """Put one person's foot targets (..., J, 3|4) on their last footholds, in place."""
+    body = take.bodies[role]
+    for side, (ankle, toe, heading) in _last_footholds(take, role).items():
+        for part, spot in (("Ankle", ankle), ("Toe", toe)):
+            position[..., body.index(side + part), :] = spot
+            rotation[..., body.index(side + part), :] = rotations.yaw_quaternion(heading)
+
+
+def _ending(take: plan.Take, played: IkResult, stand: tuple[Array, Array]) -> tuple[Array, Array]:
+    """A smooth way from the last played frame and its velocity into the stand: root (M, 2, 3), local (M, 2, J, 4)."""
+    count = round(plan.SETTLE * plan.FPS) + _PAD
+    phase = np.minimum(take.after[take.played :][:count] / plan.SETTLE, 1.0)
+    root = played.root_position[-1] + _glide(
+        phase[:, None, None], stand[0] - played.root_position[-1], plan.end_velocity(played.root_position), plan.SETTLE
+    )
+    last = played.local_rotation[-1]
+    behind = rotations.multiply(rotations.conjugate(last), played.local_rotation[-3:])
+    way = rotations.to_rotation_vector(rotations.multiply(rotations.conjugate(last), stand[1]))
+    speed = plan.end_velocity(rotations.to_rotation_vector(behind))
+    turn = _glide(phase[:, None, None, None], way, speed, plan.SETTLE)
+    return root, rotations.multiply(last, rotations.from_rotation_vector(turn))
+
+
+def _glide(phase: Array, way: Array, speed: Array, duration: float) -> Array:
+    """Quintic from 0 at ``speed`` to rest at ``way``, without acceleration at both ends; phase in [0, 1]."""
+    carry = phase - 6.0 * phase**3 + 8.0 * phase**4 - 3.0 * phase**5
+    return way * plan.smooth(phase) + speed * (duration * carry)
+
+
+def _ending_goal(take: plan.Take, played: IkResult, root: Array, local: Array) -> _Goal:
+    """Follow the way into the stand with the feet on their last steps and the centres of mass moving over them."""
+    bodies, count = take.bodies, len(root)
+    offsets = np.stack([body.offsets for body in bodies])
+    position, rotation = kinematics.forward_kinematics(bodies[0].parents, offsets, root, local)
+    weight = np.full(position.shape[:-1], _GUIDE_WEIGHT)
+    time = take.after[take.played :][:count]
+    for role, body in enumerate(bodies):
+        _stand_on(take, role, position[:, role], rotation[:, role])
+        _swing(take, role, played, time, position[:, role], rotation[:, role])
+        weight[:, role, _feet(body)] = _FOOT_WEIGHT
+    middle = np.stack([_middle(take, role) for role in range(2)])
+    return _Goal(
+        position=position,
+        position_weight=weight,
+        rotation=rotation,
+        rotation_weight=np.full(weight.shape, _GUIDE_WEIGHT),
+        center=np.tile(_over(middle), (count, 1, 1)),
+        center_weight=np.tile(_CENTER_WEIGHT * plan.smooth(time / plan.SETTLE)[:, None], (1, 2)),
+        clasp=np.zeros(count),
+    )
+
+
+def _swing(take: plan.Take, role: int, played: IkResult, time: Array, position: Array, rotation: Array) -> None:
+    """Bring the foot in the air from its last recorded velocity to the floor, in place (M, J, 3|4)."""
+    phase, end = np.minimum(time / plan.LANDING, 1.0), take.played - 1
+    for part in ("Ankle", "Toe"):
+        index = take.bodies[role].index(plan.LAST_STEPS[role] + part)
+        recorded, spot = take.joints[: end + 1, role, index], position[-1, index].copy()
+        way = _glide(phase[:, None], spot - recorded[-1], plan.end_velocity(recorded), plan.LANDING)
+        position[:, index] = recorded[-1] + way
+        position[:, index, 2] = np.maximum(position[:, index, 2], spot[2])
+        first = np.broadcast_to(played.rotation[-1, role, index], (len(time), 4))
+        rotation[:, index] = rotations.slerp(first, rotation[:, index], plan.smooth(phase))
+
+
+def _stool(bodies: tuple[BodySpec, BodySpec], root: Array, local: Array) -> Furniture:
+    """A box under the recipient's first pose, as high as it fits without touching."""
+    offsets = np.stack([body.offsets for body in bodies])
+    position, rotation = kinematics.forward_kinematics(bodies[0].parents, offsets, root, local)
+    shapes = capsules(bodies)
+    sitting = shapes.rows(shapes.person == 1)
+    ends = world_ends(sitting, position, rotations.to_matrix(rotation))
+    low, high = 0.2, 1.0
+    for _ in range(40):
+        top = 0.5 * (low + high)
+        stool = _box(top, root[1])
+        depth = box_depth(*(end - np.array(stool.position) for end in ends), sitting.radius, size=np.array(stool.size))
+        low, high = (top, high) if depth.max() < 0.0 else (low, top)
+    return _box(round(low, 3), root[1])
+
+
+def _box(top: float, pelvis: Array) -> Furniture:
+    return Furniture(
+        name="stool",
+        kind="seat",
+        size=(_SEAT_DEPTH, _SEAT_WIDTH, top),
+        position=(_SEAT_EDGE - 0.5 * _SEAT_DEPTH, round(float(pelvis[1]), 3), 0.5 * top),
+    )
+
+
+def _contacts(take: plan.Take) -> tuple[Contact, ...]:
+    """The clasp, and A's left hand at B's right forearm."""
+    touching = np.flatnonzero(take.clasp > 0.99)
+    support = np.flatnonzero((take.frame >= plan.SUPPORT[0]) & (take.frame <= plan.SUPPORT[1]))
+    return (
+        Contact(role="supporter", body="R_Hand", partner_body="R_Hand", start=0.0, end=float(touching[-1] / plan.FPS)),
+        Contact(
+            role="supporter",
+            body="L_Hand",
+            partner_body="R_Elbow",
+            start=float(support[0] / plan.FPS),
+            end=float(support[-1] / plan.FPS),
+        ),
+    )
+
+
+def _metadata(source: Source) -> dict[str, Any]:
+    return {
+        "description": "B sits on a high stool; A holds B's right hand and pulls B up to standing, turning by 150 "
+        "degrees. Real motion of two people, interpolated from real key poses; the last step and the stand are added.",
+        "source": f"CMU Graphics Lab Motion Capture Database, takes {SUBJECTS[0]}_01 (A, supporter) and "
+        f"{SUBJECTS[1]}_01 (B, recipient), http://mocap.cs.cmu.edu",
+        "license": "CMU: free for all uses; the data may not be resold by itself, even in converted form",
+        "license_file": "LICENSE-CMU.txt",
+        "acknowledgement": ACKNOWLEDGEMENT,
+        "family": "pull-up",
+        "parameters": {
+            "source_frames": [plan.FIRST_FRAME, plan.LAST_FRAME],
+            "source_fps": RATE,
+            "hold": plan.HOLD,
+            "ease": plan.EASE,
+            "settle": plan.SETTLE,
+            "stand": plan.STAND,
+            "clasp_ends_at_source_frame": plan.CLASP_END[0],
+        },
+        "changes": [
+            "A's left foot, in the air at frame 386, stands from the beginning where it lands at frame 404",
+            "the clasped right hands, 0.2 m apart in the recording, touch until frame 516",
+            "feet are flat on the floor and do not slide while they stand",
+            "after frame 555 both finish their step and come to rest in a balanced stand",
+        ],
+        "provenance": {"converter": CONVERTER, "sha256": dict(source.sha256)},
+    }

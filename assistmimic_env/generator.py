@@ -51,6 +51,7 @@ FPS = 30.0
 BUNDLED: Mapping[Split, int] = MappingProxyType({"train": 8, "test": 4})
 """How many clips of each split ship with the package; their seeds count from 0."""
 
+_SEAT_FRONT = 0.07  # how far the seat reaches under the thighs, from the pelvis [m]
 _PELVIS_SHARE = 0.7  # of the trunk's lean; the three spine joints share the rest
 
 _SUPPORTER, _RECIPIENT = range(2)
@@ -80,7 +81,7 @@ TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
         "seat_height": (0.44, 0.52),
         "distance": (0.62, 0.68),
         "rise_time": (1.9, 2.6),
-        "lean": (0.55, 0.75),
+        "lean": (0.6, 0.8),
         "foot_spacing": (0.18, 0.26),
         "recipient_stature": (1.62, 1.82),
         "supporter_stature": (1.66, 1.86),
@@ -110,7 +111,7 @@ class SitToStandParameters:
     """From the recipient's ankles to the supporter's pelvis, standing."""
     rise_time: float = 2.2
     """From the first movement to standing."""
-    lean: float = 0.65
+    lean: float = 0.7
     """Largest forward lean of the recipient's trunk [rad]."""
     foot_spacing: float = 0.2
     """Between the recipient's ankles."""
@@ -275,12 +276,12 @@ class _Plan:
     @property
     def rise(self) -> Array:
         """0 seated to 1 standing."""
-        return minimum_jerk((self.phase - 0.28) / 0.72)
+        return minimum_jerk((self.phase - 0.32) / 0.68)
 
     @property
     def advance(self) -> Array:
         """0 seated to 1 standing, for the forward way: it leads the rise a little."""
-        return minimum_jerk((self.phase - 0.16) / 0.80)
+        return minimum_jerk((self.phase - 0.14) / 0.76)
 
     @property
     def lean(self) -> Array:
@@ -310,15 +311,16 @@ def _bone(body: BodySpec, name: str) -> float:
 
 def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
     """Pelvis x and z of somebody on a seat whose ankles are at x = 0, the shanks tilted a little forward."""
-    tilt, support = 0.20, 0.14  # [rad]; how far the seat reaches under the thighs [m]
     thigh, shank = _bone(body, "L_Knee"), _bone(body, "L_Ankle")
     drop = -float(body.offsets[body.index("L_Hip"), 2])
     radius = next(geom.radius for geom in body.geoms if geom.body == body.index("L_Hip"))
+    high = seat_height / (_ankle_height(body) + shank)
+    tilt = float(np.interp(high, (0.85, 1.1), (0.28, 0.15)))
     knee = _ankle_height(body) + shank * np.cos(tilt)
     hip = seat_height + radius
     for _ in range(8):
         slope = np.clip((knee - hip) / thigh, -0.9, 0.9)
-        hip = seat_height + radius / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * support
+        hip = seat_height + radius / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * _SEAT_FRONT
     return float(shank * np.sin(tilt) - thigh * np.sqrt(1.0 - slope**2)), float(hip + drop)
 
 
@@ -472,11 +474,11 @@ def _balance(plan: _Plan) -> ik.Target:
     supporter, recipient = plan.bodies
     seated, _ = _seated_pelvis(recipient, p.seat_height)
     forward = 0.028 * p.recipient_stature
-    over_feet = _between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.85))
+    over_feet = _between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.75))
     own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.05 * plan.advance
     position = np.concatenate([_path(own, 0.01, np.nan, frames), _path(over_feet, 0.0, np.nan, frames)], axis=1)
     weight = np.broadcast_to([[2.0, 1.5, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
-    weight[:, 1, 0] = _between(0.4, 2.0, plan.rise)
+    weight[:, 1, 0] = _between(1.0, 2.0, plan.rise)
     return ik.CenterOfMassTargets(
         person=[_SUPPORTER, _RECIPIENT],
         mass=np.stack([supporter.masses, recipient.masses]),
@@ -508,7 +510,7 @@ class _Grip:
 
 _GRIPS = tuple(
     _Grip(person=person, side=side, fraction=fraction, direction=direction)
-    for person, fraction, direction in ((_SUPPORTER, 0.45, (-0.35, -0.94)), (_RECIPIENT, 0.5, (0.9, 0.436)))
+    for person, fraction, direction in ((_SUPPORTER, 0.45, (-0.5, -0.866)), (_RECIPIENT, 0.5, (0.95, 0.312)))
     for side in ("L_", "R_")
 )
 
@@ -540,7 +542,23 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
     return (
         ik.DistanceTargets(points=points, others=others, distance=np.array(reach), weight=6.0),
         ik.RelativeTargets(points=points, others=others, displacement=np.array(displacement), weight=1.5),
+        _elbows(bodies),
     )
+
+
+def _elbows(bodies: tuple[BodySpec, BodySpec]) -> ik.Target:
+    """The supporter's arms stay inside the recipient's: only the sideways position is asked for."""
+    person, body, side = [], [], []
+    for one, spec in enumerate(bodies):
+        width = float(spec.rest_positions[spec.index("L_Shoulder"), 1])
+        for name, inside, outside in (("Elbow", -0.01, 0.09), ("Wrist", -0.01, 0.07)):
+            for prefix, sign in (("L_", 1.0), ("R_", -1.0)):
+                person.append(one)
+                body.append(spec.index(prefix + name))
+                lateral = width + (outside if one == _RECIPIENT else inside)
+                side.append(sign * lateral * (1.0 if one == _RECIPIENT else -1.0))
+    position = np.stack([np.full(len(side), np.nan), np.array(side), np.full(len(side), np.nan)], axis=-1)
+    return ik.PointTargets(points=ik.Points(person=person, body=body), position=position, weight=0.7)
 
 
 _CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
@@ -615,15 +633,23 @@ def _solved(plan: _Plan) -> tuple[Array, Array]:
     """Root positions (T, 2, 3) and local rotations (T, 2, J, 4) of the solved frames."""
     guess, body = _guess(plan), plan.bodies[0]
     weights = np.array([_REST_WEIGHTS[name.removeprefix("L_").removeprefix("R_")] for name in body.names])
+    targets = (*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan))
     problem = ik.IkProblem(
         parents=body.parents,
         offsets=np.stack([body.offsets for body in plan.bodies]),
         root_position=np.concatenate(_pelvis(plan), axis=1),
         local_rotation=guess,
-        targets=(*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan), *_clearance(plan)),
+        targets=targets,
         rest=ik.RestPull(local_rotation=guess, weight=weights),
         limits=_limits(body),
         smoothness=1.0,
+    )
+    rough = ik.solve(problem, ik.IkSettings(iterations=8, tolerance=1e-2))
+    problem = replace(
+        problem,
+        root_position=rough.root_position,
+        local_rotation=rough.local_rotation,
+        targets=(*targets, *_clearance(plan)),
     )
     result = ik.solve(problem, ik.IkSettings(iterations=30, tolerance=3e-4))
     return result.root_position, result.local_rotation
@@ -647,7 +673,7 @@ def _fitted_seat(clip: PairClip, parameters: SitToStandParameters) -> Furniture:
         ends[0] for ends in world_ends(shapes.rows(used), clip.position[:1], rotations.to_matrix(clip.rotation[:1]))
     )
     x = float(clip.root_position[0, _RECIPIENT, 0])
-    back, front, width = x - 0.22, x + 0.14, 0.44
+    back, front, width = x - 0.22, x + _SEAT_FRONT, 0.44
     point = start[:, None] + np.linspace(0.0, 1.0, 33)[:, None] * (end - start)[:, None]
     over = (point[..., 0] > back) & (point[..., 0] < front)
     lowest = (np.where(over, point[..., 2], np.inf) - shapes.radius[used][:, None]).min()

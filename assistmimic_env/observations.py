@@ -37,12 +37,14 @@ def heading_matrix(root_rotation: Array, *, upright: bool = True) -> Array:
 
 def matrix_of_axis(forward_x: Array, forward_y: Array) -> Array:
     """``heading_matrix`` from the horizontal components (...) of the root's x axis; identity if both vanish."""
-    norm = np.sqrt(forward_x * forward_x + forward_y * forward_y)
-    safe = np.where(norm > 0.0, norm, 1.0)
-    out = np.zeros((*forward_x.shape, 3, 3))
-    out[..., 0, 0] = out[..., 1, 1] = np.where(norm > 0.0, forward_x, 1.0) / safe
-    out[..., 1, 0] = forward_y / safe
-    out[..., 0, 1] = -out[..., 1, 0]
+    norm = np.hypot(forward_x, forward_y)
+    if not norm.all():
+        vertical = norm == 0.0
+        forward_x, norm = np.where(vertical, 1.0, forward_x), np.where(vertical, 1.0, norm)
+    out = np.zeros((*norm.shape, 3, 3))
+    out[..., 0, 0] = out[..., 1, 1] = forward_x / norm
+    out[..., 1, 0] = sin = forward_y / norm
+    out[..., 0, 1] = -sin
     out[..., 2, 2] = 1.0
     return out
 
@@ -63,7 +65,8 @@ def self_observation(
         Shape (..., 15 J - 2): root height, then in the heading frame relative positions of bodies 1..J-1,
         x and z axes of all bodies, velocities, angular velocities.
     """
-    vectors = self_vectors(position, _columns(rotation), velocity, angular_velocity)
+    motion = np.stack([position, velocity, angular_velocity], axis=-3)
+    vectors = self_vectors(motion, axes(rotations.to_matrix(rotation)))
     turned = vectors @ heading_matrix(rotation[..., 0, :], upright=upright)
     return np.concatenate([position[..., 0, 2:], turned.reshape(*turned.shape[:-2], -1)], axis=-1)
 
@@ -108,51 +111,44 @@ def imitation_observation(
         parts = [ref_position - position, ref_velocity - velocity, ref_position - position[..., :1, :]]
         vectors = np.concatenate(parts, axis=-2)
     elif version == 6:
-        error = rotation_error_columns(rotation, ref_rotation, heading)
-        own, ref = (position, velocity, angular_velocity), (ref_position, ref_velocity, ref_angular_velocity)
-        vectors = goal_vectors(own, ref, error, _columns(ref_rotation))
+        ref_matrix = rotations.to_matrix(ref_rotation)
+        error = rotation_error_columns(rotations.to_matrix(rotation), ref_matrix, heading)
+        motion = np.stack([position, velocity, angular_velocity], axis=-3)
+        ref_motion = np.stack([ref_position, ref_velocity, ref_angular_velocity], axis=-3)
+        vectors = goal_vectors(motion, ref_motion, error, axes(ref_matrix))
     else:
         raise ValueError(f"version is {version}, expected 6 or 7.")
     turned = vectors @ heading
     return turned.reshape(*turned.shape[:-2], -1)
 
 
-def self_vectors(
-    position: Array, columns: Array, velocity: Array, angular_velocity: Array, out: Array | None = None
-) -> Array:
+def self_vectors(motion: Array, columns: Array, out: Array | None = None) -> Array:
     """World vectors of the self observation without the root height.
 
     Args:
-        position: Shape (..., J, 3) [m].
+        motion: Position [m], velocity [m/s] and angular velocity [rad/s], shape (..., 3, J, 3).
         columns: x and z axes of the bodies, shape (..., J, 2, 3).
-        velocity: Shape (..., J, 3) [m/s].
-        angular_velocity: Shape (..., J, 3) [rad/s].
         out: Where to write.
 
     Returns:
         Shape (..., 5 J - 1, 3).
     """
-    j = position.shape[-2]
+    position, j = motion[..., 0, :, :], motion.shape[-2]
     out = np.empty((*position.shape[:-2], 5 * j - 1, 3)) if out is None else out
     np.subtract(position[..., 1:, :], position[..., :1, :], out=out[..., : j - 1, :])
-    _stack_columns(out[..., j - 1 : 3 * j - 1, :], columns)
-    out[..., 3 * j - 1 : 4 * j - 1, :] = velocity
-    out[..., 4 * j - 1 :, :] = angular_velocity
+    _split(out[..., j - 1 : 3 * j - 1, :], j, 2)[:] = columns
+    _split(out[..., 3 * j - 1 :, :], 2, j)[:] = motion[..., 1:, :, :]
     return out
 
 
 def goal_vectors(
-    own: tuple[Array, Array, Array],
-    ref: tuple[Array, Array, Array],
-    error_columns: Array,
-    ref_columns: Array,
-    out: Array | None = None,
+    motion: Array, ref_motion: Array, error_columns: Array, ref_columns: Array, out: Array | None = None
 ) -> Array:
     """World vectors of the goal observation, version 6.
 
     Args:
-        own: Position, velocity, angular velocity of the own bodies, each (..., J, 3).
-        ref: The same of the reference.
+        motion: Own position [m], velocity [m/s] and angular velocity [rad/s], shape (..., 3, J, 3).
+        ref_motion: The same of the reference.
         error_columns: See ``rotation_error_columns``, shape (..., J, 2, 3).
         ref_columns: x and z axes of the reference's bodies, shape (..., J, 2, 3).
         out: Where to write.
@@ -160,44 +156,42 @@ def goal_vectors(
     Returns:
         Shape (..., 8 J, 3).
     """
-    j = own[0].shape[-2]
-    out = np.empty((*own[0].shape[:-2], 8 * j, 3)) if out is None else out
-    np.subtract(ref[0], own[0], out=out[..., :j, :])
-    _stack_columns(out[..., j : 3 * j, :], error_columns)
-    np.subtract(ref[1], own[1], out=out[..., 3 * j : 4 * j, :])
-    np.subtract(ref[2], own[2], out=out[..., 4 * j : 5 * j, :])
-    np.subtract(ref[0], own[0][..., :1, :], out=out[..., 5 * j : 6 * j, :])
-    _stack_columns(out[..., 6 * j :, :], ref_columns)
+    position, ref_position, j = motion[..., 0, :, :], ref_motion[..., 0, :, :], motion.shape[-2]
+    out = np.empty((*position.shape[:-2], 8 * j, 3)) if out is None else out
+    np.subtract(ref_position, position, out=out[..., :j, :])
+    _split(out[..., j : 3 * j, :], j, 2)[:] = error_columns
+    np.subtract(ref_motion[..., 1:, :, :], motion[..., 1:, :, :], out=_split(out[..., 3 * j : 5 * j, :], 2, j))
+    np.subtract(ref_position, position[..., :1, :], out=out[..., 5 * j : 6 * j, :])
+    _split(out[..., 6 * j :, :], j, 2)[:] = ref_columns
     return out
 
 
-def rotation_error_columns(rotation: Array, ref_rotation: Array, heading: Array) -> Array:
+def _split(vectors: Array, first: int, second: int) -> Array:
+    """View of (..., first * second, 3) as (..., first, second, 3)."""
+    return vectors.reshape(*vectors.shape[:-2], first, second, 3)
+
+
+def rotation_error_columns(matrix: Array, ref_matrix: Array, heading: Array) -> Array:
     """Axes of the rotation error, prepared so that turning them into the heading frame conjugates it.
 
-    The error D = ref own^-1 is observed as H^T D H with the heading H. Its columns are H^T (D H e), so the
-    world vectors to turn are D applied to the heading's x and z axes.
+    The error D = ref own^T is observed as H^T D H with the heading H. Its columns are H^T (D H e), so the
+    world vectors to turn are D h = ref (own^T h) for the heading's x and z axes h.
 
     Args:
-        rotation: Own rotations, shape (..., J, 4).
-        ref_rotation: Reference rotations, shape (..., J, 4).
+        matrix: Own rotations, shape (..., J, 3, 3).
+        ref_matrix: Reference rotations, shape (..., J, 3, 3).
         heading: ``heading_matrix`` of the own root, shape (..., 3, 3).
 
     Returns:
         Shape (..., J, 2, 3).
     """
-    error = rotations.multiply(ref_rotation, rotations.conjugate(rotation))
-    w, x, y, z = (error[..., i] for i in range(4))
-    cos, sin = heading[..., 0, 0, None], heading[..., 1, 0, None]
-    xy, wz, wx, wy = x * y, w * z, w * x, w * y
-    xz, yz = x * z, y * z
-    xx, yy, zz = x * x, y * y, z * z
-    out = np.empty((*error.shape[:-1], 2, 3))
-    out[..., 0, 0] = cos * (1.0 - 2.0 * (yy + zz)) + sin * (2.0 * (xy - wz))
-    out[..., 0, 1] = cos * (2.0 * (xy + wz)) + sin * (1.0 - 2.0 * (xx + zz))
-    out[..., 0, 2] = cos * (2.0 * (xz - wy)) + sin * (2.0 * (yz + wx))
-    out[..., 1, 0] = 2.0 * (xz + wy)
-    out[..., 1, 1] = 2.0 * (yz - wx)
-    out[..., 1, 2] = 1.0 - 2.0 * (xx + yy)
+    cos, sin = heading[..., 0, 0, None, None], heading[..., 1, 0, None, None]
+    own = np.empty((*matrix.shape[:-2], 2, 3))
+    np.add(cos * matrix[..., 0, :], sin * matrix[..., 1, :], out=own[..., 0, :])
+    own[..., 1, :] = matrix[..., 2, :]
+    out = own[..., 0, None] * ref_matrix[..., None, :, 0]
+    out += own[..., 1, None] * ref_matrix[..., None, :, 1]
+    out += own[..., 2, None] * ref_matrix[..., None, :, 2]
     return out
 
 
@@ -207,11 +201,6 @@ def squashed_force(force: Array, scale: float) -> Array:
     return force / (norm + scale)
 
 
-def _columns(rotation: Array) -> Array:
-    return rotations.tan_norm(rotation).reshape(*rotation.shape[:-1], 2, 3)
-
-
-def _stack_columns(out: Array, columns: Array) -> None:
-    """Write (..., J, 2, 3) into (..., 2 J, 3)."""
-    out[..., 0::2, :] = columns[..., 0, :]
-    out[..., 1::2, :] = columns[..., 1, :]
+def axes(matrix: Array) -> Array:
+    """x and z axes (the 6-D rotation, "tan-norm") of matrices (..., 3, 3): a view, shape (..., 2, 3)."""
+    return matrix[..., ::2].swapaxes(-1, -2)

@@ -70,8 +70,8 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         self.name = name
         self.config = EnvConfig() if config is None else config
         self.render_mode = render_mode
-        self.max_cycles = max_cycles
         self.simulation = PairSimulation(clips, 1, self.config, threads=1, auto_reset=False)
+        self.max_cycles = max_cycles
         self.possible_agents = list(ROLES)
         self.agents: list[str] = []
         observation_space, action_space = agent_spaces(self.simulation)
@@ -80,6 +80,27 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         self.state_space = joint_state_space(self.simulation)
         self._view: View | None = None
         self._seeded = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and deepcopy: the same environment made again, in the same state; windows stay behind."""
+        arguments = {
+            "clips": self.reference.clips,
+            "config": self.config,
+            "render_mode": self.render_mode,
+            "max_cycles": self.max_cycles,
+            "name": self.name,
+        }
+        kept = ("agents", "_seeded", "_observation_spaces", "_action_spaces")
+        return _remade, (type(self), arguments, self.get_state(), {name: getattr(self, name) for name in kept})
+
+    @property
+    def max_cycles(self) -> int | None:
+        """Truncate episodes after this many steps; ``None``: only at the end of the clip."""
+        return self.simulation.max_steps
+
+    @max_cycles.setter
+    def max_cycles(self, value: int | None) -> None:
+        self.simulation.max_steps = value
 
     def observation_space(self, agent: str) -> spaces.Box:
         """Space of one agent's observation: finite bounds per block, see ``layout``."""
@@ -139,7 +160,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         action = stack_actions(actions, (self.simulation.body.num_dofs,))
         transition = self.simulation.step(action[None])
         terminated = bool(transition.terminated[0])
-        truncated = bool(transition.truncated[0]) or (not terminated and self._out_of_cycles())
+        truncated = bool(transition.truncated[0])
         infos = self._infos(transition)
         if terminated or truncated:
             self.agents = []
@@ -152,9 +173,6 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
             dict.fromkeys(ROLES, truncated),
             infos,
         )
-
-    def _out_of_cycles(self) -> bool:
-        return self.max_cycles is not None and int(self.simulation.steps[0]) >= self.max_cycles
 
     def _infos(self, transition: Transition) -> dict[str, dict[str, Any]]:
         summary = {name: values[0].item() for name, values in episode_summary(transition.episodes).items() if values.size}
@@ -210,6 +228,15 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         if self._view is not None:
             self._view.close()
             self._view = None
+
+
+def _remade(
+    kind: type[PairEnv], arguments: dict[str, Any], state: SimulationState, kept: dict[str, Any]
+) -> PairEnv:
+    env = kind(**arguments)
+    env.set_state(state)
+    env.__dict__.update(kept)
+    return env
 
 
 def _copy(space: spaces.Box) -> spaces.Box:

@@ -365,8 +365,8 @@ def save_policy(path: StrPath, tensors: Mapping[str, ArrayLike], card: Mapping[s
     data = encode_tensors(arrays)
     text = json.dumps({**checked.to_json(), "sha256": hashlib.sha256(data).hexdigest()}, indent=2, allow_nan=False)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(_with_suffix(stem, ".safetensors"), data)
-    _write_atomically(_with_suffix(stem, ".json"), (text + "\n").encode())
+    write_atomically(_with_suffix(stem, ".safetensors"), data)
+    write_atomically(_with_suffix(stem, ".json"), (text + "\n").encode())
     return _with_suffix(stem, ".json")
 
 
@@ -390,6 +390,21 @@ def load_pair(folder: StrPath) -> dict[str, Policy]:
         if policy.role != role:
             raise PolicyError(f"{folder / role}.json: role is '{policy.role}', expected '{role}'. Were files swapped?")
     return pair
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Args:
+        path: The file; its folder must exist.
+        data: All of its bytes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _Reader:
@@ -551,12 +566,3 @@ def _differences(expected: Any, found: Any, name: str = "") -> list[str]:
     else:
         same = expected == found
     return [] if same else [f"{name} is {found} in the policy, {expected} in the environment"]
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ class Reference:
         motion: Position [m], velocity [m/s], angular velocity [rad/s] of all bodies, world frame,
             shape (F, 2, 3, J, 3).
         rotation: World rotations, shape (F, 2, J, 4).
-        columns: x and z axes of all bodies, shape (F, 2, J, 2, 3).
+        matrix: The same as matrices, shape (F, 2, J, 3, 3).
         qpos: Generalised positions, shape (F, 2, 3 + 4 J).
         qvel: Generalised velocities as MuJoCo has them, shape (F, 2, 3 + 3 J).
         target: Joint rotation vectors: what a servo would be asked to hold, shape (F, 2, J - 1, 3) [rad].
@@ -39,7 +39,7 @@ class Reference:
     length: Ids
     motion: Array
     rotation: Array
-    columns: Array
+    matrix: Array
     qpos: Array
     qvel: Array
     target: Array
@@ -72,10 +72,8 @@ def build_reference(clips: Sequence[PairClip]) -> Reference:
     length = np.array([clip.num_frames for clip in at_rate], dtype=np.intp)
     rotation = np.concatenate([clip.rotation for clip in at_rate])
     local = np.concatenate([clip.local_rotation for clip in at_rate])
-    motion = np.stack(
-        [np.concatenate([getattr(clip, name) for clip in at_rate]) for name in ("position", "velocity", "angular_velocity")],
-        axis=2,
-    )  # fmt: skip
+    fields = ("position", "velocity", "angular_velocity")
+    motion = np.stack([np.concatenate([getattr(clip, name) for clip in at_rate]) for name in fields], axis=2)
     joint_velocity = np.concatenate([clip.joint_velocity for clip in at_rate])
     return Reference(
         clips=at_rate,
@@ -83,7 +81,7 @@ def build_reference(clips: Sequence[PairClip]) -> Reference:
         length=length,
         motion=motion,
         rotation=rotation,
-        columns=rotations.tan_norm(rotation).reshape(*rotation.shape[:-1], 2, 3),
+        matrix=rotations.to_matrix(rotation),
         qpos=_qpos(motion[:, :, 0, 0], local),
         qvel=_qvel(motion[:, :, 1, 0], motion[:, :, 2, 0], rotation[:, :, 0], joint_velocity),
         target=rotations.to_rotation_vector(local[:, :, 1:]),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .clip import PairClip
     from .config import EnvConfig
     from .parallel import PairEnv
+    from .single import Partner, SingleAgentEnv
     from .vector import VectorEnv
 
 Clips = "str | os.PathLike[str] | PairClip | Sequence[str | os.PathLike[str] | PairClip]"
@@ -50,11 +51,12 @@ _SPECS: dict[str, EnvSpec] = {}
 
 
 def register(spec: EnvSpec) -> None:
-    """Add an environment to this registry and to PettingZoo's.
+    """Add an environment to this registry, to PettingZoo's and, as its single-agent view, to Gymnasium's.
 
     Raises:
         UnknownEnvironmentError: The id is malformed or taken.
     """
+    import gymnasium
     import pettingzoo
 
     match = _ID.match(spec.id)
@@ -64,6 +66,7 @@ def register(spec: EnvSpec) -> None:
         raise UnknownEnvironmentError(f"environment '{spec.id}' is registered already.")
     _SPECS[spec.id] = spec
     pettingzoo.register("parallel", spec.id, entry_point="assistmimic_env.registry:make", kwargs={"id": spec.id})
+    gymnasium.register(spec.id, entry_point="assistmimic_env.registry:make_single", kwargs={"id": spec.id})
 
 
 def list_envs() -> list[EnvSpec]:
@@ -147,6 +150,26 @@ def make_vec(
 
     settings = _config(id, config, options, extra=("num_envs", "threads", "clips", "config"))
     return VectorEnv(resolve_clips(id, clips), num_envs, config=settings, threads=threads, name=spec(id).id)
+
+
+def make_single(id: str, *, role: str = "recipient", partner: Partner = "replay", **options: Any) -> SingleAgentEnv:
+    """One role of one world as a Gymnasium environment; also ``gymnasium.make(id, role=..., partner=...)``.
+
+    Args:
+        id: Such as ``"AssistMimic/PullUp-v0"``; see ``list_envs()``.
+        role: Who is controlled, ``"supporter"`` or ``"recipient"``.
+        partner: What the other person does: ``"hold"``, ``"replay"``, a policy, or the path of an exported one;
+            see ``SingleAgentEnv``.
+        **options: See ``make``.
+
+    Raises:
+        ConfigError: No such role or partner.
+        PolicyError: The partner's policy cannot be read or does not fit.
+        AssistMimicError: See ``make``.
+    """
+    from .single import SingleAgentEnv
+
+    return SingleAgentEnv(make(id, **options), role=role, partner=partner)
 
 
 def _config(id: str, config: EnvConfig | None, options: Mapping[str, Any], *, extra: tuple[str, ...]) -> EnvConfig:

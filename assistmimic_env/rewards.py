@@ -43,12 +43,13 @@ def imitation_reward(
         The weighted sum, shape (...), and the terms before weighting, each in (0, 1], shape (..., 4), in the
         order of ``IMITATION_TERMS``.
     """
+    config = RewardConfig() if config is None else config
     error = np.stack(
         [position - ref_position, velocity - ref_velocity, angular_velocity - ref_angular_velocity], axis=-3
     )
     angle = rotations.angle_between(rotation, ref_rotation)
-    terms = imitation_terms(mean_square(error), np.mean(angle * angle, axis=-1), RewardConfig() if config is None else config)
-    return weigh(terms, RewardConfig() if config is None else config), terms
+    terms = imitation_terms(mean_square(error), np.mean(angle * angle, axis=-1), config)
+    return weigh(terms, config), terms
 
 
 def mean_square(error: Array) -> Array:
@@ -70,17 +71,16 @@ def imitation_terms(square_errors: Array, square_angle: Array, config: RewardCon
         Shape (..., 4), each in [0, 1].
     """
     exponent = np.empty((*square_angle.shape, 4))
-    exponent[..., 0] = square_errors[..., 0] * -config.position_scale
-    exponent[..., 1] = square_angle * -config.rotation_scale
-    exponent[..., 2] = square_errors[..., 1] * -config.velocity_scale
-    exponent[..., 3] = square_errors[..., 2] * -config.angular_velocity_scale
-    return np.exp(exponent)
+    exponent[..., 0] = square_errors[..., 0]
+    exponent[..., 1] = square_angle
+    exponent[..., 2:] = square_errors[..., 1:]
+    exponent *= [-getattr(config, f"{name}_scale") for name in IMITATION_TERMS]
+    return np.exp(exponent, out=exponent)
 
 
 def weigh(terms: Array, config: RewardConfig) -> Array:
     """Weighted sum of the imitation terms, (..., 4) -> (...)."""
-    weights = (config.position, config.rotation, config.velocity, config.angular_velocity)
-    return sum((weight * terms[..., i] for i, weight in enumerate(weights)), np.zeros(terms.shape[:-1]))
+    return (terms * [getattr(config, name) for name in IMITATION_TERMS]).sum(axis=-1)
 
 
 def joint_power(torque: Array, velocity: Array) -> Array:

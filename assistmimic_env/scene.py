@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import mujoco
 import mujoco.batch
@@ -80,8 +81,8 @@ class Scene:
         """Model fields in which the variants differ: name -> values, shape (variants, ...)."""
         fields = {}
         for name in sorted(name for name in mujoco.batch.MODEL_FIELDS if "." not in name):
-            rows = [getattr(model, name, None) for model in self.models]
-            if isinstance(rows[0], np.ndarray) and any(not np.array_equal(rows[0], row) for row in rows[1:]):
+            rows = [np.asarray(getattr(model, name, 0)) for model in self.models]
+            if any(not np.array_equal(rows[0], row) for row in rows[1:]):
                 fields[name] = np.stack(rows)
         return fields
 
@@ -150,7 +151,7 @@ def _compile(
     spec = mujoco.MjSpec()
     spec.modelname = "assistmimic"
     _set_options(spec, physics)
-    _add_surroundings(spec)
+    _add_surroundings(spec, physics)
     for slot in range(boxes):
         _add_box(spec, slot, setting.furniture[slot] if slot < len(setting.furniture) else None, physics)
     for role, body in enumerate(setting.bodies):
@@ -181,7 +182,7 @@ def _masks(role: int, self_collision: bool) -> tuple[int, int]:
     return own, _FLOOR_TYPE | partner
 
 
-def _add_surroundings(spec: mujoco.MjSpec) -> None:
+def _add_surroundings(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
     texture = spec.add_texture(
         name="floor",
         type=mujoco.mjtTexture.mjTEXTURE_2D,
@@ -209,6 +210,7 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
         contype=_FLOOR_TYPE,
         conaffinity=0,
         material="floor",
+        **_surface(physics),
     )
     spec.worldbody.add_light(
         name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0.0, 0.0, 5.0], dir=[-0.4, 0.3, -1.0],
@@ -231,10 +233,14 @@ def _add_box(spec: mujoco.MjSpec, slot: int, furniture: Furniture | None, physic
         quat=[np.cos(0.5 * box.yaw), 0.0, 0.0, np.sin(0.5 * box.yaw)],
         contype=_FLOOR_TYPE,
         conaffinity=0,
-        friction=[physics.friction, 0.005, 0.0001],
-        solref=[physics.contact_time, 1.0],
         rgba=list(_WOOD),
+        **_surface(physics),
     )
+
+
+def _surface(physics: PhysicsConfig) -> dict[str, Any]:
+    """Contact properties, the same for every geom: MuJoCo takes the larger friction and mixes ``solref``."""
+    return {"condim": 3, "friction": [physics.friction, 0.005, 0.0001], "solref": [physics.contact_time, 1.0]}
 
 
 def _add_person(
@@ -270,11 +276,9 @@ def _add_geom(
         "mass": geom.mass,
         "contype": masks[0],
         "conaffinity": masks[1],
-        "condim": 3,
-        "friction": [physics.friction, 0.005, 0.0001],
-        "solref": [physics.contact_time, 1.0],
         "rgba": list(_COLOURS[role]),
         "size": [geom.radius, 0.0, 0.0],
+        **_surface(physics),
     }
     if geom.kind == "sphere":
         part.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=list(geom.start), **shape)

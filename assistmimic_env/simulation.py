@@ -96,6 +96,21 @@ class Episodes:
     physics_error: Bools
 
 
+_NO_EPISODES = Episodes(
+    world=np.zeros(0, dtype=np.intp),
+    clip=np.zeros(0, dtype=np.intp),
+    start_frame=np.zeros(0, dtype=np.intp),
+    length=np.zeros(0, dtype=np.intp),
+    fraction=np.zeros(0),
+    returns=np.zeros((0, 2)),
+    mpjpe=np.zeros(0),
+    success_50=np.zeros(0, dtype=np.bool_),
+    success_25=np.zeros(0, dtype=np.bool_),
+    task_success=np.zeros(0, dtype=np.bool_),
+    physics_error=np.zeros(0, dtype=np.bool_),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transition:
     """Result of one control step in N worlds.
@@ -104,7 +119,7 @@ class Transition:
         observation: Next observation, after automatic resets that of the new episode, shape (N, 2, D).
         reward: Shape (N, 2).
         terminated: The episode failed (tracking error or divergence), shape (N,).
-        truncated: The clip ended, shape (N,).
+        truncated: The clip ended (or ``max_steps`` passed), shape (N,).
         physics_error: The world diverged; its reward is 0, shape (N,).
         terms: Reward terms before weighting, name -> (N, 2).
         tracking: Errors against the reference at the new time (of the ended episode where one ended).
@@ -134,6 +149,9 @@ class PairSimulation:
         config: The task.
         threads: C threads of the physics; 0 means all CPUs.
         auto_reset: Whether an ended episode is followed by the next one within the same step.
+
+    Attributes:
+        max_steps: Truncate episodes after this many control steps; ``None``: only at the end of the clip.
     """
 
     def __init__(
@@ -148,6 +166,7 @@ class PairSimulation:
         self.config = config
         self.num_worlds = num_worlds
         self.auto_reset = auto_reset
+        self.max_steps: int | None = None
         self.reference = build_reference(clips)
         self._check_body()
         self.scene = build_scene(
@@ -293,7 +312,8 @@ class PairSimulation:
         reward, terms = self._reward(tracking, diverged)
         failed = (tracking.tracking_error > self.config.termination_distance).any(axis=-1)
         terminated = failed | diverged
-        truncated = ~terminated & (self.frame >= self.reference.length[self.clip] - 1)
+        completed = ~terminated & (self.frame >= self.reference.length[self.clip] - 1)
+        truncated = completed if self.max_steps is None else ~terminated & (completed | (self.steps >= self.max_steps))
         self._keep_score(reward, tracking, diverged)
         contact_force = self.worlds.contact_force.copy()
         observation = self._observe(self._everyone, motion)
@@ -301,7 +321,7 @@ class PairSimulation:
             observation[diverged] = book["observation"][diverged]
         book["observation"] = observation
         done = np.flatnonzero(terminated | truncated)
-        episodes = self._summarise(done, truncated, diverged)
+        episodes = self._summarise(done, completed, diverged)
         final_observation = observation[done]
         if done.size and self.auto_reset:
             book["observation"] = observation = observation.copy()
@@ -322,10 +342,7 @@ class PairSimulation:
     def _track(self, motion: Motion) -> Tracking:
         row = self.reference.row(self.clip, self.frame)
         ref, ref_rotation = self.reference.motion[row], self.reference.rotation[row]
-        error = np.empty_like(ref)
-        np.subtract(motion.position, ref[:, :, 0], out=error[:, :, 0])
-        np.subtract(motion.velocity, ref[:, :, 1], out=error[:, :, 1])
-        np.subtract(motion.angular_velocity, ref[:, :, 2], out=error[:, :, 2])
+        error = motion.linear - ref
         offset = error[:, :, 0]
         distance = np.sqrt(np.einsum("nrji,nrji->nrj", offset, offset))
         angle = rotations.angle_between(motion.rotation, ref_rotation)
@@ -354,10 +371,12 @@ class PairSimulation:
         settling = self.frame >= self.reference.length[self.clip] - self._settle_frames
         book["settled"] &= ~settling | (tracking.height_error <= metrics.HEIGHT_TOLERANCE)  # type: ignore[misc]
 
-    def _summarise(self, done: Ids, truncated: Bools, diverged: Bools) -> Episodes:
+    def _summarise(self, done: Ids, completed: Bools, diverged: Bools) -> Episodes:
+        if not done.size:
+            return _NO_EPISODES
         book = {name: self._book[name][done] for name in ("clip", "start", "returns", "error_sum", "worst_error", "settled")}
         steps = self.steps[done]
-        within = truncated[done] & (book["worst_error"] <= metrics.FAILURE_DISTANCE)
+        within = completed[done] & (book["worst_error"] <= metrics.FAILURE_DISTANCE)
         return Episodes(
             world=done,
             clip=book["clip"],  # type: ignore[arg-type]
@@ -367,7 +386,7 @@ class PairSimulation:
             returns=book["returns"],  # type: ignore[arg-type]
             mpjpe=book["error_sum"] / steps,
             success_50=within,
-            success_25=truncated[done] & (book["worst_error"] <= metrics.STRICT_DISTANCE),
+            success_25=completed[done] & (book["worst_error"] <= metrics.STRICT_DISTANCE),
             task_success=within & book["settled"],
             physics_error=diverged[done],
         )
@@ -389,26 +408,24 @@ class PairSimulation:
         numbers[..., 0] = motion.position[..., 0, 2]
         self._write_numbers(numbers, motion, force)
         numbers[..., layout["previous_action"]] = self._book["previous_action"][ids]
-        bounds = layout.bounds
-        observation = np.empty(numbers.shape, dtype=np.float32)
-        return np.clip(numbers, -bounds, bounds, out=observation, casting="same_kind")
+        observation = numbers.astype(np.float32)
+        return np.clip(observation, -layout.bounds, layout.bounds, out=observation)
 
     def _write_vectors(self, out: Array, motion: Motion, row: Ids, force: Array, heading: Array) -> None:
         """All world vectors of the observation, in the layout's order."""
-        j, ref = self.body.num_bodies, self.reference
-        ref_motion, columns = ref.motion[row], motion.columns
-        own = (motion.position, motion.velocity, motion.angular_velocity)
-        goal = (ref_motion[:, :, 0], ref_motion[:, :, 1], ref_motion[:, :, 2])
-        error = observations.rotation_error_columns(motion.rotation, ref.rotation[row], heading)
-        observations.self_vectors(own[0], columns, own[1], own[2], out=out[..., : 5 * j - 1, :])
-        observations.goal_vectors(own, goal, error, ref.columns[row], out=out[..., 5 * j - 1 : 13 * j - 1, :])
-        partner = out[..., 13 * j - 1 :, :]
-        root = own[0][..., :1, :]
-        np.subtract(own[0][:, ::-1], root, out=partner[..., :j, :])
-        partner[..., j : 2 * j, :] = own[1][:, ::-1]
-        partner[..., 2 * j : 4 * j, :].reshape(*columns.shape)[:] = columns[:, ::-1]
-        np.subtract(goal[0][:, ::-1], root, out=partner[..., 4 * j : 5 * j, :])
-        partner[..., 5 * j : 6 * j, :] = goal[1][:, ::-1]
+        j, ref, position = self.body.num_bodies, self.reference, motion.position
+        goal, matrix, columns = ref.motion[row], ref.matrix[row], observations.axes(motion.matrix)
+        error = observations.rotation_error_columns(motion.matrix, matrix, heading)
+        observations.self_vectors(motion.linear, columns, out=out[..., : 5 * j - 1, :])
+        observations.goal_vectors(
+            motion.linear, goal, error, observations.axes(matrix), out=out[..., 5 * j - 1 : 13 * j - 1, :]
+        )
+        partner, root = out[..., 13 * j - 1 :, :], position[..., :1, :]
+        np.subtract(position[:, ::-1], root, out=partner[..., :j, :])
+        partner[..., j : 2 * j, :] = motion.velocity[:, ::-1]
+        partner[..., 2 * j : 4 * j, :].reshape(columns.shape)[:] = columns[:, ::-1]
+        np.subtract(goal[:, ::-1, 0], root, out=partner[..., 4 * j : 5 * j, :])
+        partner[..., 5 * j : 6 * j, :] = goal[:, ::-1, 1]
         partner[..., 6 * j :, :] = observations.squashed_force(force, FORCE_SCALE)
 
     def _write_numbers(self, out: Array, motion: Motion, force: Array) -> None:

@@ -67,6 +67,7 @@ class VectorEnv:
         self.name = name
         self.config = EnvConfig() if config is None else config
         self.num_envs = num_envs
+        self.threads = threads
         self.simulation = PairSimulation(clips, num_envs, self.config, threads=threads)
         observation_space, action_space = agent_spaces(self.simulation)
         self.observation_spaces = dict.fromkeys(ROLES, observation_space)
@@ -74,6 +75,11 @@ class VectorEnv:
         self.state_space = joint_state_space(self.simulation)
         self._view: Any = None
         self._seeded = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and deepcopy: the same environment made again, in the same state; pictures are not copied."""
+        arguments = {"config": self.config, "threads": self.threads, "name": self.name}
+        return _remade, (type(self), self.reference.clips, self.num_envs, arguments, self.get_state(), self._seeded)
 
     @property
     def layout(self) -> Layout:
@@ -191,6 +197,20 @@ class VectorEnv:
         if self._view is not None:
             self._view.close()
             self._view = None
+
+
+def _remade(
+    kind: type[VectorEnv],
+    clips: Sequence[PairClip],
+    num_envs: int,
+    arguments: dict[str, Any],
+    state: SimulationState,
+    seeded: bool,
+) -> VectorEnv:
+    env = kind(clips, num_envs, **arguments)
+    env.set_state(state)
+    env._seeded = seeded
+    return env
 
 
 # --- Shared by all views ------------------------------------------------------------------------------------

@@ -28,30 +28,38 @@ _DIVERGED = [
         mujoco.mjtWarning.mjWARN_BADQACC,
     )
 ]
+_SERVO_FIELDS = ("kp", "kd", "torque_limits")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """Where all bodies are and how they move, world frame; B leading dimensions.
+    """Where all bodies are and how they move, world frame.
 
     Attributes:
-        position: Body origins, shape (..., 2, J, 3) [m].
+        linear: Position [m], velocity [m/s] of the body origins and angular velocity [rad/s], stacked as in
+            ``Reference.motion``, shape (..., 2, 3, J, 3).
         rotation: Unit quaternions, shape (..., 2, J, 4).
         matrix: The same as matrices, shape (..., 2, J, 3, 3).
-        velocity: Velocities of the body origins, shape (..., 2, J, 3) [m/s].
-        angular_velocity: Shape (..., 2, J, 3) [rad/s].
     """
 
-    position: Array
+    linear: Array
     rotation: Array
     matrix: Array
-    velocity: Array
-    angular_velocity: Array
 
     @property
-    def columns(self) -> Array:
-        """x and z axes of all bodies, a view, shape (..., 2, J, 2, 3): the 6-D rotation ("tan-norm")."""
-        return self.matrix[..., ::2].swapaxes(-1, -2)
+    def position(self) -> Array:
+        """Body origins, a view, shape (..., 2, J, 3) [m]."""
+        return self.linear[..., 0, :, :]
+
+    @property
+    def velocity(self) -> Array:
+        """Velocities of the body origins, a view, shape (..., 2, J, 3) [m/s]."""
+        return self.linear[..., 1, :, :]
+
+    @property
+    def angular_velocity(self) -> Array:
+        """A view, shape (..., 2, J, 3) [rad/s]."""
+        return self.linear[..., 2, :, :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +72,7 @@ class WorldsState:
         contact_force: Partner forces of the last substep, shape (n, 2, J, 3) [N].
         torque: Servo torques of the last substep, shape (n, 2, 3 (J - 1)) [N m].
         gain: Gain factors, shape (n, 2, J).
-        torque_limit: Torque limits, shape (n, 2, J) [N m].
+        torque_limit: Torque limits, shape (n, 2, J) [N m]; NaN: the body's own.
         mass_scale: Mass and inertia factors, shape (n, 2).
 
     The last three are ``None`` as long as no world's strength or mass was changed.
@@ -135,23 +143,20 @@ class Worlds:
 
     def motion(self, ids: Ids | slice = slice(None)) -> Motion:
         """Body states now. ``cvel`` is moved from the tree's centre of mass to the body origins."""
-        position, cvel = self._rows(self._xpos, ids), self._rows(self._cvel, ids)
-        angular, linear = np.ascontiguousarray(cvel[..., :3]), cvel[..., 3:].copy()
+        cvel, matrix = self._rows(self._cvel, ids), self._rows(self._xmat, ids)
+        linear = np.empty((len(cvel), 2, 3, self.num_bodies, 3))
+        position, velocity, angular = linear[:, :, 0], linear[:, :, 1], linear[:, :, 2]
+        position[:], velocity[:], angular[:] = self._rows(self._xpos, ids), cvel[..., 3:], cvel[..., :3]
         arm = position - self._com[ids][:, [1, 1 + self.num_bodies], None]
-        linear[..., 0] += angular[..., 1] * arm[..., 2] - angular[..., 2] * arm[..., 1]
-        linear[..., 1] += angular[..., 2] * arm[..., 0] - angular[..., 0] * arm[..., 2]
-        linear[..., 2] += angular[..., 0] * arm[..., 1] - angular[..., 1] * arm[..., 0]
-        matrix = self._rows(self._xmat, ids)
+        velocity[..., 0] += angular[..., 1] * arm[..., 2] - angular[..., 2] * arm[..., 1]
+        velocity[..., 1] += angular[..., 2] * arm[..., 0] - angular[..., 0] * arm[..., 2]
+        velocity[..., 2] += angular[..., 0] * arm[..., 1] - angular[..., 1] * arm[..., 0]
         return Motion(
-            position=position,
-            rotation=self._rows(self._xquat, ids),
-            matrix=matrix.reshape(*matrix.shape[:-1], 3, 3),
-            velocity=linear,
-            angular_velocity=angular,
+            linear=linear, rotation=self._rows(self._xquat, ids), matrix=matrix.reshape(*matrix.shape[:-1], 3, 3)
         )
 
     def _rows(self, field: Array, ids: Ids | slice) -> Array:
-        """The two people's rows of a per-body field, a copy, shape (n, 2, J, k)."""
+        """The two people's rows of a per-body field, shape (n, 2, J, k); a view where ``ids`` is a slice."""
         rows = field[ids, self._people]
         return rows.reshape(len(rows), 2, self.num_bodies, -1)
 
@@ -203,10 +208,11 @@ class Worlds:
         for live, rows in self._varying.values():
             live[ids[changed]] = rows[variant[changed]]
         self.variant[ids] = variant
-        if self._gain is not None:
-            self._write_servos(ids[changed])
+        ids = ids[changed]
+        if self._gain is not None and self._torque_limit is not None:
+            self._write_servos(ids, self._gain[ids], self._torque_limit[ids])
         if self._mass_scale is not None:
-            self.set_mass_scale(ids[changed], self._mass_scale[ids[changed]])
+            self.set_mass_scale(ids, self._mass_scale[ids])
 
     # --- per-world strength ------------------------------------------------------------------------------
 
@@ -216,30 +222,27 @@ class Worlds:
         Args:
             ids: Worlds, shape (n,).
             gain: Factors of kp and kd, shape (n, 2, J); column 0 (the root) is ignored.
-            torque_limit: Shape (n, 2, J) [N m].
+            torque_limit: Shape (n, 2, J) [N m]; NaN: the body's own.
         """
-        j = self.num_bodies
         if self._gain is None or self._torque_limit is None:
-            bodies = self.scene.settings[0].bodies
-            self._gain = np.ones((self.num_worlds, 2, j))
-            self._torque_limit = np.broadcast_to([b.torque_limits for b in bodies], (self.num_worlds, 2, j)).copy()
+            shape = (self.num_worlds, 2, self.num_bodies)
+            self._gain, self._torque_limit = np.ones(shape), np.full(shape, np.nan)
         self._gain[ids], self._torque_limit[ids] = gain, torque_limit
-        self._write_servos(ids)
+        self._write_servos(ids, self._gain[ids], self._torque_limit[ids])
 
-    def _write_servos(self, ids: Ids) -> None:
-        assert self._gain is not None and self._torque_limit is not None
+    def _write_servos(self, ids: Ids, gain: Array, torque_limit: Array) -> None:
         per_joint = 1 if self.scene.actuation == "so3" else 3
-        kp = np.stack([[b.kp for b in s.bodies] for s in self.scene.settings])[self.variant[ids]]
-        kd = np.stack([[b.kd for b in s.bodies] for s in self.scene.settings])[self.variant[ids]]
+        people = [self.scene.settings[variant].bodies for variant in self.variant[ids]]
+        kp, kd, own = (np.array([[getattr(b, name) for b in pair] for pair in people]) for name in _SERVO_FIELDS)
 
         def per_actuator(values: Array) -> Array:
             return np.repeat(values[:, :, 1:], per_joint, axis=2).reshape(len(ids), -1)
 
         expand = self._batch.expand
         gainprm, biasprm, forcerange = (expand(f"actuator_{name}") for name in ("gainprm", "biasprm", "forcerange"))
-        scaled, limit = per_actuator(kp * self._gain[ids]), per_actuator(self._torque_limit[ids])
+        scaled, limit = per_actuator(kp * gain), per_actuator(np.where(np.isnan(torque_limit), own, torque_limit))
         gainprm[ids, :, 0], biasprm[ids, :, 1] = scaled, -scaled
-        biasprm[ids, :, 2] = -per_actuator(kd * self._gain[ids])
+        biasprm[ids, :, 2] = -per_actuator(kd * gain)
         forcerange[ids, :, 1] = limit
         if per_joint == 3:
             forcerange[ids, :, 0] = -limit
@@ -278,14 +281,23 @@ class Worlds:
     def set_state(self, state: WorldsState, ids: Ids) -> None:
         """Write a state back, also into other worlds than it was taken from."""
         self._set_variant(ids, state.variant)
-        if state.gain is not None and state.torque_limit is not None:
-            self.set_strength(ids, gain=state.gain, torque_limit=state.torque_limit)
-        if state.mass_scale is not None:
-            self.set_mass_scale(ids, state.mass_scale)
+        self._restore_people(state, ids)
         self._batch.reset(ids=ids, stage=_NONE)
         self._batch.state[ids] = state.physics
         self._batch.forward(ids=ids)
         self.contact_force[ids], self.torque[ids] = state.contact_force, state.torque
+
+    def _restore_people(self, state: WorldsState, ids: Ids) -> None:
+        """Strengths and masses of a saved state; ``None`` is the scene's own."""
+        if state.gain is not None and state.torque_limit is not None:
+            self.set_strength(ids, gain=state.gain, torque_limit=state.torque_limit)
+        elif self._gain is not None:
+            self.set_strength(ids, gain=np.ones(()), torque_limit=np.full((), np.nan))
+        scale = np.ones((len(ids), 2)) if state.mass_scale is None else state.mass_scale
+        present = np.ones((len(ids), 2)) if self._mass_scale is None else self._mass_scale[ids]
+        changed = (scale != present).any(axis=1)
+        if changed.any():
+            self.set_mass_scale(ids[changed], scale[changed])
 
     def world_data(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Model and forwarded data of one world, for rendering and debugging; copies."""
@@ -293,5 +305,3 @@ class Worlds:
         data = self._batch.get_data(world)
         mujoco.mj_forward(model, data)
         return model, data
-
-

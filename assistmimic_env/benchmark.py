@@ -1,0 +1,237 @@
+"""Throughput as ratios against a limit measured in the same run.
+
+Absolute steps per second differ between machines and hours; what the project can promise is how little its own
+work adds to the physics. Full steps and bare physics are timed in alternating blocks.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from . import registry
+from .actuation import target_to_action
+from .clip import ROLES
+from .simulation import PairSimulation
+from .vector import VectorEnv
+
+Array = NDArray[np.float64]
+
+_OUTPUTS = ("xpos", "xquat", "xmat", "cvel", "subtree_com", "sensordata", "actuator_force")
+_ACTION_NOISE = 0.03
+_VEL = mujoco.mjtStage.mjSTAGE_VEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """What is measured.
+
+    Attributes:
+        env_id: Environment.
+        num_envs: Worlds of the vector measurement.
+        threads: Physics threads of the vector measurement.
+        blocks: Alternations between full steps and bare physics.
+        steps: Vector steps per block; the single world takes ten times as many.
+        growth: Numbers of worlds of the growth curve.
+    """
+
+    env_id: str = "AssistMimic/PullUp-v0"
+    num_envs: int = 64
+    threads: int = 2
+    blocks: int = 8
+    steps: int = 40
+    growth: tuple[int, ...] = (1, 4, 16, 64, 256)
+
+
+def run_benchmark(config: BenchmarkConfig | None = None, *, log: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure everything.
+
+    Args:
+        config: What is measured.
+        log: Receives a line before each part.
+
+    Returns:
+        A JSON-able report: ``vector_ratio``, ``parallel_ratio`` (full step against bare physics, 1 is the
+        limit), ``humanoid_ratio`` (steps per second and humanoid against Gymnasium's ``Humanoid-v5``),
+        ``growth`` (time and memory per world against N) and the raw numbers behind them.
+    """
+    config = BenchmarkConfig() if config is None else config
+    log(f"vector environment, {config.num_envs} worlds on {config.threads} threads")
+    vector = _vector_ratio(config)
+    log("one world")
+    parallel = _parallel_ratio(config)
+    log("Gymnasium Humanoid-v5")
+    humanoid = _humanoid_rate(steps=config.blocks * config.steps * 5)
+    log(f"growth with the number of worlds: {', '.join(map(str, config.growth))}")
+    growth = [_growth(config, worlds) for worlds in config.growth]
+    per_humanoid = 2.0 * parallel["steps_per_second"]
+    return {
+        "env_id": config.env_id,
+        "vector_ratio": vector["ratio"],
+        "parallel_ratio": parallel["ratio"],
+        "humanoid_ratio": None if humanoid is None else per_humanoid / humanoid,
+        "vector": vector,
+        "parallel": parallel,
+        "humanoid_v5_steps_per_second": humanoid,
+        "humanoid_steps_per_second": per_humanoid,
+        "growth": growth,
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "mujoco": mujoco.__version__},
+    }
+
+
+def _feed_forward(simulation: PairSimulation) -> Array:
+    """Actions that ask for the reference's next pose, for every reference row, shape (F, 2, A)."""
+    return target_to_action(simulation.reference.target, simulation.action_scale)
+
+
+def _vector_ratio(config: BenchmarkConfig) -> dict[str, float]:
+    env = registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads)
+    env.reset(seed=0)
+
+    def step(action: Array) -> float:
+        by_role = {role: action[:, index].astype(np.float32) for index, role in enumerate(ROLES)}
+        start = time.perf_counter()
+        env.step(by_role)
+        return time.perf_counter() - start
+
+    return _measure(env.simulation, step, threads=config.threads, steps=config.steps, blocks=config.blocks)
+
+
+def _parallel_ratio(config: BenchmarkConfig) -> dict[str, float]:
+    env = registry.make(config.env_id)
+    env.reset(seed=0)
+
+    def step(action: Array) -> float:
+        if not env.agents:
+            env.reset()
+        by_role = {role: action[0, index].astype(np.float32) for index, role in enumerate(ROLES)}
+        start = time.perf_counter()
+        env.step(by_role)
+        return time.perf_counter() - start
+
+    return _measure(env.simulation, step, threads=1, steps=10 * config.steps, blocks=config.blocks)
+
+
+def _measure(
+    simulation: PairSimulation, step: Callable[[Array], float], *, threads: int, steps: int, blocks: int
+) -> dict[str, float]:
+    """Alternate blocks of full steps with bare physics on the states and actions just recorded."""
+    rng = np.random.default_rng(0)
+    actions, everyone = _feed_forward(simulation), np.arange(simulation.num_worlds)
+    physics = _BarePhysics(simulation, threads)
+    full: list[float] = []
+    bare: list[float] = []
+    for _ in range(blocks + 1):
+        recorded = []
+        for _ in range(steps):
+            row = simulation.reference.row(simulation.clip, simulation.frame + 1)
+            action = actions[row] + rng.normal(scale=_ACTION_NOISE, size=(len(row), *actions.shape[1:]))
+            recorded.append((simulation.worlds.get_state(everyone).physics, action))
+            full.append(step(action))
+        bare += [physics.time_step(state, action) for state, action in recorded]
+    return _ratio(full[steps:], bare[steps:], simulation.num_worlds)
+
+
+def _ratio(full: list[float], bare: list[float], worlds: int) -> dict[str, float]:
+    """Means over the same recorded steps; a ratio of 1 would mean that nothing but physics takes time."""
+    return {
+        "ratio": float(np.mean(bare) / np.mean(full)),
+        "ratio_of_medians": float(np.median(bare) / np.median(full)),
+        "steps_per_second": float(worlds / np.mean(full)),
+        "bare_steps_per_second": float(worlds / np.mean(bare)),
+        "step_ms": float(1e3 * np.mean(full)),
+        "bare_step_ms": float(1e3 * np.mean(bare)),
+        "steps": float(len(full)),
+    }
+
+
+class _BarePhysics:
+    """Nothing but ``Batch.step`` of the same model, with sensors and outputs, from recorded states."""
+
+    def __init__(self, simulation: PairSimulation, threads: int) -> None:
+        self._scale = simulation.action_scale
+        self._substeps = simulation.scene.physics.substeps
+        self._batch = Batch(simulation.scene.model, simulation.num_worlds, nthread=threads, persistent=True)
+        self._ctrl = self._batch.bind("ctrl")
+        for name in _OUTPUTS:
+            self._batch.bind(name)
+
+    def time_step(self, state: Array, action: Array) -> float:
+        """Seconds of one control step of all worlds."""
+        self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._batch.state[:] = state
+        self._batch.forward()
+        self._ctrl[:] = (np.clip(action, -1.0, 1.0).reshape(-1, *self._scale.shape) * self._scale).reshape(len(state), -1)
+        start = time.perf_counter()
+        self._batch.step(nstep=self._substeps, stage=_VEL)
+        return time.perf_counter() - start
+
+
+def _humanoid_rate(*, steps: int) -> float | None:
+    """Steps per second of Gymnasium's ``Humanoid-v5`` with random actions; ``None`` where it cannot be made."""
+    import gymnasium
+
+    try:
+        env = gymnasium.make("Humanoid-v5")
+    except (gymnasium.error.Error, ImportError):
+        return None
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    elapsed = 0.0
+    for _ in range(steps):
+        action = env.action_space.sample()
+        start = time.perf_counter()
+        _, _, terminated, truncated, _ = env.step(action)
+        elapsed += time.perf_counter() - start
+        if terminated or truncated:
+            env.reset()
+    env.close()
+    return steps / elapsed
+
+
+def _growth(config: BenchmarkConfig, worlds: int) -> dict[str, float]:
+    gc.collect()
+    before = _resident_bytes()
+    env = registry.make_vec(config.env_id, num_envs=worlds, threads=min(config.threads, worlds))
+    env.reset(seed=0)
+    actions = _feed_forward(env.simulation)
+    elapsed = [_timed_step(env, actions) for _ in range(max(8, 1024 // worlds))]
+    return {
+        "num_envs": worlds,
+        "microseconds_per_world_step": float(1e6 * np.mean(elapsed[2:]) / worlds),
+        "megabytes_per_world": (_resident_bytes() - before) / worlds / 2**20,
+    }
+
+
+def _timed_step(env: VectorEnv, actions: Array) -> float:
+    row = env.simulation.reference.row(env.simulation.clip, env.simulation.frame + 1)
+    by_role = {role: actions[row, index].astype(np.float32) for index, role in enumerate(ROLES)}
+    start = time.perf_counter()
+    env.step(by_role)
+    return time.perf_counter() - start
+
+
+def _resident_bytes() -> float:
+    """Resident memory of this process; NaN where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError):
+        return float("nan")
+    return float(pages * os.sysconf("SC_PAGESIZE"))
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The report as indented JSON."""
+    return json.dumps(report, indent=2)

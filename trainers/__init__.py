@@ -1,0 +1,1 @@
+"""Trainers and the `assistmimic` command; installs as `assistmimic_trainers`."""

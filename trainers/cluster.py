@@ -1,0 +1,72 @@
+"""Starting Ray the way a library should: no dashboard, no usage reports, no surprises about threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import torch
+
+
+@contextmanager
+def ray_session(*, num_cpus: int, learner_threads: int) -> Iterator[None]:
+    """Use the Ray cluster of `RAY_ADDRESS`, or one on this machine for as long as the context lasts.
+
+    Args:
+        num_cpus: Processes that must fit: env runners, remote learners and, under Tune, the trial. A smaller machine
+            shares its cores.
+        learner_threads: Torch threads of this process. More than the cores that are idle while the learner works slow
+            it down badly, because small operations wait for one another.
+    """
+    torch.set_num_threads(learner_threads)
+    started = start_ray(num_cpus=num_cpus)
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def start_ray(*, num_cpus: int) -> bool:
+    """Connect to Ray; whether this call did (and its caller has to shut it down)."""
+    if ray.is_initialized():
+        return False
+    quiet_logs()
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        return True
+    cores = max(os.cpu_count() or 1, num_cpus)
+    ray.init(
+        address="local",
+        num_cpus=cores,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=object_store_bytes(),
+    )
+    return True
+
+
+def object_store_bytes() -> int:
+    """Size of the object store: what is free in shared memory, up to 1 GiB, at least Ray's minimum."""
+    try:
+        status = os.statvfs("/dev/shm")  # noqa: S108  (shared memory, not a temporary file)
+    except OSError:
+        return 2**28
+    free = status.f_bavail * status.f_frsize
+    return int(min(2**30, max(0.8 * free, 80 * 2**20)))
+
+
+def quiet_logs() -> None:
+    """Keep Ray's deprecation notices about itself off the terminal."""
+    warnings.filterwarnings("ignore", module=r"ray(\..*)?$")
+    for name in ("ray", "ray.rllib", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)

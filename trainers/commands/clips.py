@@ -1,0 +1,105 @@
+"""`assistmimic clips`: build the bundled clips from their sources and look into any clip."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from assistmimic_env.clip import PairClip
+
+
+def show(clip: Annotated[str, tyro.conf.Positional], *, json: bool = False) -> None:
+    """Describe one clip: what happens in it, its people and furniture, where it comes from.
+
+    Args:
+        clip: Name of a bundled clip (see: assistmimic info), or a path ending in .npz.
+        json: Print one JSON object instead of text.
+    """
+    from assistmimic_env.clip import load_clip
+
+    report = describe(load_clip(clip))
+    print(json_module.dumps(report, indent=2) if json else _text(report))
+
+
+def describe(clip: PairClip) -> dict[str, Any]:
+    """Summarise a clip.
+
+    Args:
+        clip: The clip.
+
+    Returns:
+        What `assistmimic clips show --json` prints: lengths [m], masses [kg], times [s].
+    """
+    return {
+        "name": clip.name,
+        "seconds": round(clip.duration, 3),
+        "frames": clip.num_frames,
+        "fps": clip.fps,
+        "body": clip.body,
+        "people": {
+            role: {"stature": round(body.stature, 3), "mass": round(body.mass, 1)}
+            for role, body in zip(("supporter", "recipient"), clip.bodies, strict=True)
+        },
+        "furniture": [{"name": box.name, "kind": box.kind, "size": list(box.size)} for box in clip.furniture],
+        "contacts": [asdict(hold) for hold in clip.contacts],
+        "metadata": dict(clip.metadata),
+    }
+
+
+def build_pull_up(source: Annotated[Path, tyro.conf.Positional], *, out: Path) -> None:
+    """Retarget the CMU pair "B sits; A pulls up B" to our body and write it as a clip.
+
+    Args:
+        source: Folder with the key frames: 22_01_keyframes.txt, 23_01_keyframes.txt and skeletons.json.
+        out: The npz file to write.
+    """
+    from assistmimic_env.cmu import pull_up
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write(pull_up(source), out)
+
+
+def build_sit_to_stand(*, out: Path, train: int = 8, test: int = 4) -> None:
+    """Generate assisted sit-to-stand clips; equal seeds give equal files.
+
+    Args:
+        out: The folder to write to; made if it does not exist.
+        train: Number of clips from the train split (seeds 0, 1, ...).
+        test: Number of clips from the test split, never used for training.
+    """
+    from assistmimic_env.generator import sit_to_stand
+
+    out.mkdir(parents=True, exist_ok=True)
+    for seed in range(train):
+        _write(sit_to_stand(seed=seed, split="train"), out / f"sit_to_stand_train_{seed:02d}.npz")
+    for seed in range(test):
+        _write(sit_to_stand(seed=seed, split="test"), out / f"sit_to_stand_test_{seed:02d}.npz")
+
+
+def _write(clip: PairClip, path: Path) -> None:
+    clip.save(path)
+    print(f"{path}: {clip.duration:.2f} s, {clip.num_frames} frames at {clip.fps:g} fps")
+
+
+def _text(report: dict[str, Any]) -> str:
+    lines = [f"{report['name']}: {report['seconds']} s, {report['frames']} frames at {report['fps']:g} fps"]
+    lines += [f"  {role:<10} {one['stature']:.2f} m, {one['mass']:.0f} kg" for role, one in report["people"].items()]
+    lines += [
+        f"  {box['kind']:<10} {' x '.join(f'{side:.2f}' for side in box['size'])} m" for box in report["furniture"]
+    ]
+    lines += [
+        f"  {hold['role']}'s {hold['body']} at the partner's {hold['partner_body']}, "
+        f"{hold['start']:.2f} to {hold['end']:.2f} s"
+        for hold in report["contacts"]
+    ]
+    lines += [f"  {key}: {value}" for key, value in report["metadata"].items()]
+    return "\n".join(lines)
+
+
+def _sides(size: list[float]) -> str:
+    return " x ".join(f"{side:.2f}" for side in size)

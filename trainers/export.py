@@ -1,0 +1,84 @@
+"""From a `PolicyModule` to an exported policy: safetensors and a JSON card, run in NumPy without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from assistmimic_env.policy import save_policy
+
+from .adapter import ROLES
+from .module import ModuleConfig, PolicyModule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What a policy must know about its environment; goes into the card."""
+
+    observation_layout: Mapping[str, tuple[int, int]]
+    """Name of a block -> its start and stop, in order."""
+    actuation: Mapping[str, Any]
+    """How actions become servo targets."""
+    body: str
+    """Name of the body."""
+    control_dt: float
+    """Time between two actions [s]."""
+
+
+def policy_tensors(module: PolicyModule) -> dict[str, np.ndarray]:
+    """The module's tensors that an exported policy carries, float32."""
+    state = module.state_dict()
+    names = ["normalizer.mean", "normalizer.variance", "log_std", *(name for name in state if name.startswith("actor."))]
+    return {name: state[name].detach().cpu().numpy().astype(np.float32) for name in names}
+
+
+def policy_card(
+    module: PolicyModule, *, role: str, interface: Interface, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The JSON card of a module."""
+    config = ModuleConfig.from_dict(module.model_config)
+    layers = list(module.actor)
+    return {
+        "role": role,
+        "observation_layout": {name: list(ends) for name, ends in interface.observation_layout.items()},
+        "observation_size": layers[0].weight.shape[1],
+        "action_size": layers[-1].weight.shape[0],
+        "activation": config.activation,
+        "hidden": list(config.hidden),
+        "normalizer": {"epsilon": config.epsilon, "clip": config.clip},
+        "actuation": dict(interface.actuation),
+        "body": interface.body,
+        "control_dt": interface.control_dt,
+        "provenance": dict(provenance),
+    }
+
+
+def export_module(
+    module: PolicyModule, path: Path, *, role: str, interface: Interface, provenance: Mapping[str, Any]
+) -> Path:
+    """Write one policy.
+
+    Args:
+        module: A module of a learner, an env runner or a checkpoint.
+        path: Stem of the two files.
+        role: supporter or recipient.
+        interface: The environment it belongs to.
+        provenance: Where it comes from; free, for people.
+
+    Returns:
+        The path of the JSON card.
+    """
+    card = policy_card(module, role=role, interface=interface, provenance=provenance)
+    return save_policy(path, policy_tensors(module), card)
+
+
+def export_pair(
+    modules: Mapping[str, PolicyModule], folder: Path, *, interface: Interface, provenance: Mapping[str, Any]
+) -> Path:
+    """Write the policies of both roles into a folder and return the folder."""
+    for role in ROLES:
+        export_module(modules[role], folder / role, role=role, interface=interface, provenance=provenance)
+    return folder

@@ -1,0 +1,219 @@
+"""Warm start by reference feed-forward: regress an actor onto "ask the servos for the next reference pose".
+
+The servos are PD: asked for the pose of the next frame they lag by kd / kp times the joint velocity, so the target
+leads the reference by that much (measured: section "Warm start" of docs/training.md). Partner-aware inputs keep zero
+weights: at the start both policies act as single-person trackers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from assistmimic_env import rotations
+from assistmimic_env.actuation import limit_norm, target_to_action
+from assistmimic_env.config import CONTROL_DT
+from assistmimic_env.simulation import PairSimulation
+from numpy.typing import NDArray
+
+from .adapter import ROLES
+from .export import Interface, export_pair
+from .module import ModuleConfig, Perceptron, PolicyModule
+from .normalizer import Moments
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """Settings of the warm start."""
+
+    samples: int = 16384
+    """Perturbed reference states per role."""
+    start_noise: float = 1.0
+    """Scale of the start-state noise."""
+    action_noise: float = 0.03
+    """Standard deviation added to the actions that make the states."""
+    lead: float = 1.0
+    """How far the targets lead the reference, in units of kd / kp."""
+    epochs: int = 20
+    """Passes over the samples."""
+    batch_size: int = 512
+    """Rows per gradient step."""
+    learning_rate: float = 1e-3
+    """Of the first epoch; falls to zero along a half cosine."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """States near the reference and what to do in them.
+
+    Attributes:
+        observation: Shape (samples, 2, D).
+        action: Shape (samples, 2, A).
+    """
+
+    observation: Floats
+    action: Floats
+
+
+def feedforward_actions(simulation: PairSimulation, *, lead: float) -> Array:
+    """Actions that ask for each row of the reference, shape (F, 2, A).
+
+    Args:
+        simulation: Gives reference, body and action scale.
+        lead: How far the targets lead the reference, in units of each joint's kd / kp.
+    """
+    reference, body = simulation.reference, simulation.body
+    lag = (body.kd[1:] / body.kp[1:])[:, None]
+    velocity = reference.qvel[..., 6:].reshape(*reference.target.shape)
+    ahead = rotations.from_rotation_vector(lead * lag * velocity)
+    target = rotations.multiply(rotations.from_rotation_vector(reference.target), ahead)
+    return target_to_action(limit_norm(rotations.to_rotation_vector(target)), simulation.action_scale)
+
+
+def collect(simulation: PairSimulation, settings: WarmStart, *, seed: int) -> Samples:
+    """Follow the feed-forward law with noise and label every state on the way.
+
+    Args:
+        simulation: N worlds with start noise; episodes start anywhere in the clip.
+        settings: How many samples, how much noise.
+        seed: Seed of worlds and action noise.
+    """
+    worlds, table = simulation.num_worlds, feedforward_actions(simulation, lead=settings.lead)
+    random = np.random.default_rng(seed)
+    simulation.seed(seed + np.arange(worlds))
+    observation = simulation.reset(np.arange(worlds))
+    observations, actions = [], []
+    for _ in range(-(-settings.samples // worlds)):
+        action = table[simulation.reference.row(simulation.clip, simulation.frame + 1)]
+        observations.append(observation)
+        actions.append(action.astype(np.float32))
+        observation = simulation.step(action + random.normal(scale=settings.action_noise, size=action.shape)).observation
+    return Samples(observation=np.concatenate(observations), action=np.concatenate(actions))
+
+
+def fit_module(
+    observation: Floats, action: Floats, config: ModuleConfig, settings: WarmStart, *, single_person: int, seed: int
+) -> tuple[PolicyModule, float]:
+    """Regress one role's actor.
+
+    Args:
+        observation: Shape (samples, D).
+        action: Shape (samples, A).
+        config: Networks and normaliser.
+        settings: Optimisation.
+        single_person: Number of leading inputs that are not about the partner; the others keep zero weights.
+        seed: Seed of the first weights and of the order of the samples.
+
+    Returns:
+        The module, and the root-mean-square error of its actions on the samples.
+    """
+    torch.manual_seed(seed)
+    module = PolicyModule(
+        observation_space=_box(observation.shape[1]),
+        action_space=_box(action.shape[1]),
+        model_config=replace(config, init_from=None).to_dict(),
+    )
+    rows, targets = torch.from_numpy(observation), torch.from_numpy(action)
+    module.normalizer.update(Moments.of(rows))
+    inputs = module.normalizer(rows)[:, :single_person].contiguous()
+    actor = Perceptron((single_person, *config.hidden, action.shape[1]), activation=config.activation, output_gain=0.1)
+    with torch.no_grad():
+        actor[-1].bias.copy_(targets.mean(dim=0))
+    error = _regress(actor, inputs, targets, settings)
+    _adopt(module, actor, single_person)
+    return module, error
+
+
+def warm_start(
+    simulation: PairSimulation,
+    folder: Path,
+    *,
+    interface: Interface,
+    config: ModuleConfig,
+    settings: WarmStart,
+    seed: int,
+) -> dict[str, Any]:
+    """Make and export the warm-started pair.
+
+    Args:
+        simulation: See `collect`.
+        folder: Receives `supporter.*` and `recipient.*`.
+        interface: Goes into the cards.
+        config: Networks and normalisers.
+        settings: Sampling and optimisation.
+        seed: Seed of everything random.
+
+    Returns:
+        What happened: samples, seconds, action error per role.
+    """
+    start = time.monotonic()
+    samples = collect(simulation, settings, seed=seed)
+    sampled = time.monotonic()
+    single_person = simulation.layout["partner"].start
+    fitted = {
+        role: fit_module(
+            samples.observation[:, index], samples.action[:, index], config, settings,
+            single_person=single_person, seed=seed + index,
+        )
+        for index, role in enumerate(ROLES)
+    }  # fmt: skip
+    report = {
+        "samples": len(samples.action),
+        "sampling_seconds": round(sampled - start, 2),
+        "fitting_seconds": round(time.monotonic() - sampled, 2),
+        "action_error": {role: error for role, (_, error) in fitted.items()},
+    }
+    provenance = {"method": "reference feed-forward", "seed": seed, **report}
+    export_pair({role: module for role, (module, _) in fitted.items()}, folder, interface=interface, provenance=provenance)
+    return report
+
+
+def interface_of(simulation: PairSimulation) -> Interface:
+    """What a policy card says about an environment."""
+    layout = simulation.layout
+    return Interface(
+        observation_layout={name: (layout[name].start, layout[name].stop) for name in layout.sizes},
+        actuation={"law": simulation.config.actuation},
+        body=simulation.config.body,
+        control_dt=CONTROL_DT,
+    )
+
+
+def _regress(actor: Perceptron, inputs: torch.Tensor, targets: torch.Tensor, settings: WarmStart) -> float:
+    """Least squares by Adam; the root-mean-square error of the last epoch."""
+    optimizer = torch.optim.Adam(actor.parameters(), lr=settings.learning_rate, fused=True)
+    batches = len(inputs) // settings.batch_size
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
+    total = 0.0
+    for _ in range(settings.epochs):
+        order, total = torch.randperm(len(inputs)), 0.0
+        for chosen in order[: batches * settings.batch_size].split(settings.batch_size):
+            loss = torch.nn.functional.mse_loss(actor(inputs[chosen]), targets[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() / batches
+    return total**0.5
+
+
+@torch.no_grad()
+def _adopt(module: PolicyModule, actor: Perceptron, single_person: int) -> None:
+    """Copy a single-person actor into a module; weights of the partner-aware inputs become zero."""
+    for index, (mine, theirs) in enumerate(zip(module.actor, actor, strict=True)):
+        mine.bias.copy_(theirs.bias)
+        mine.weight.zero_() if index == 0 else None
+        mine.weight[:, : theirs.weight.shape[1]] = theirs.weight
+
+
+def _box(size: int) -> gymnasium.spaces.Box:
+    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)

@@ -1,0 +1,206 @@
+"""`PolicyModule`: actor, critic and normalisers of one role, as RLlib's new API stack wants them.
+
+Design notes are in the RLModule documentation of ray 2.60. Everything a policy needs is inside the module, so that
+learners, env runners and restarted env runners start equal, and a later restore overrides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
+from assistmimic_env.policy import Policy
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor, nn
+
+from .normalizer import Normalizer
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "silu": nn.functional.silu,
+    "relu": torch.relu,
+    "elu": nn.functional.elu,
+    "tanh": torch.tanh,
+}
+"""Activation functions an exported policy may name."""
+
+NEW_KEYS = ("critic.", "value_normalizer.", "normalizer.count")
+"""Prefixes of the state that an exported policy does not carry; everything else must be there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleConfig:
+    """What a `PolicyModule` is built from; RLlib carries it as the `model_config` dictionary."""
+
+    hidden: tuple[int, ...] = (512, 256)
+    """Widths of the actor's hidden layers."""
+    critic_hidden: tuple[int, ...] = (512, 256)
+    """Widths of the critic's hidden layers."""
+    activation: str = "silu"
+    """Between the layers of both networks: silu, relu, elu or tanh."""
+    log_std: float = -3.5
+    """Natural logarithm of the standard deviation of each action component."""
+    learn_log_std: bool = False
+    """Whether the optimiser may change the standard deviation."""
+    epsilon: float = 1e-5
+    """Added to the variance of the observation normaliser."""
+    clip: float = 5.0
+    """Bound of the normalised observation."""
+    init_from: str | None = None
+    """An exported policy (`assistmimic_env.policy`) to start from; must be readable on every node."""
+    init_count: float = 0.0
+    """Number of samples the normaliser statistics of `init_from` count for."""
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(
+                f"activation is {self.activation!r}, expected one of {sorted(ACTIVATIONS)}. Choose one of these."
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModuleConfig:
+        """Read back what RLlib carried; keys that RLlib adds are ignored."""
+        known = {field.name for field in fields(cls)}
+        chosen = {key: value for key, value in values.items() if key in known}
+        for key in {"hidden", "critic_hidden"} & chosen.keys():
+            chosen[key] = tuple(chosen[key])
+        return cls(**chosen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+class Perceptron(nn.ModuleList):
+    """Fully connected layers with an activation between them; its state keys are `<layer>.weight` and `<layer>.bias`.
+
+    Args:
+        sizes: Widths, the input first and the output last.
+        activation: Key of `ACTIVATIONS`.
+        output_gain: Factor on the initial weights of the last layer.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, activation: str, output_gain: float) -> None:
+        layers = [nn.Linear(before, after) for before, after in pairwise(sizes)]
+        super().__init__(layers)
+        self.activation = ACTIVATIONS[activation]
+        with torch.no_grad():
+            for layer in layers:
+                nn.init.zeros_(layer.bias)
+            layers[-1].weight.mul_(output_gain)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map (..., input) to (..., output)."""
+        *hidden, last = self
+        for layer in hidden:
+            rows = self.activation(layer(rows))
+        return last(rows)
+
+
+class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
+    """Gaussian policy and value function on one normalised observation.
+
+    State: `normalizer.{mean,variance,count}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
+    `value_normalizer.{mean,variance,count}`. Env runners keep only the first three.
+    """
+
+    normalizer: Normalizer
+    actor: Perceptron
+    critic: Perceptron
+    value_normalizer: Normalizer
+
+    def setup(self) -> None:
+        """Build the networks; called by RLlib."""
+        config = ModuleConfig.from_dict(self.model_config)
+        inputs, outputs = _size(self.observation_space), _size(self.action_space)
+        self.normalizer = Normalizer(inputs, epsilon=config.epsilon, clip=config.clip)
+        self.actor = Perceptron((inputs, *config.hidden, outputs), activation=config.activation, output_gain=0.01)
+        self.log_std = nn.Parameter(torch.full((outputs,), config.log_std), requires_grad=config.learn_log_std)
+        self.critic = Perceptron((inputs, *config.critic_hidden, 1), activation=config.activation, output_gain=1.0)
+        self.value_normalizer = Normalizer(1, clip=0.0)
+        if config.init_from is not None:
+            self._load(config.init_from, config)
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """Parts that only a learner needs."""
+        return ["critic", "value_normalizer"]
+
+    def get_state(
+        self, components: Any = None, *, not_components: Any = None, inference_only: bool = False, **kwargs: Any
+    ) -> dict[str, np.ndarray]:
+        """The state as arrays; unlike RLlib's own method it does not round the statistics to float32."""
+        left_out = tuple(f"{name}." for name in self.get_non_inference_attributes()) if inference_only else ()
+        state = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(left_out)}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Load what `get_state` returned; a runner's copy ignores the critic."""
+        tensors = {name: torch.as_tensor(np.asarray(value)) for name, value in state.items()}
+        missing, _ = self.load_state_dict(tensors, strict=False)
+        if missing:
+            raise CheckpointError(f"the state of a policy lacks {missing}. It was saved by another version.")
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {Columns.ACTION_DIST_INPUTS: self._distribution(self.normalizer(batch[Columns.OBS]))}
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        normalized = self.normalizer(batch[Columns.OBS])
+        return {Columns.ACTION_DIST_INPUTS: self._distribution(normalized), Columns.EMBEDDINGS: normalized}
+
+    def _distribution(self, normalized: Tensor) -> Tensor:
+        mean = self.actor(normalized)
+        return torch.cat([mean, self.log_std.expand_as(mean)], dim=-1)
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Expected discounted return, shape (rows,).
+
+        Args:
+            batch: Has the observation, shape (rows, size).
+            embeddings: The normalised observation, when a forward pass already made it.
+        """
+        return self.value_normalizer.denormalize(self.normalized_values(batch, embeddings)[..., None])[..., 0]
+
+    def normalized_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """As `compute_values`, in units of `value_normalizer`."""
+        normalized = self.normalizer(batch[Columns.OBS]) if embeddings is None else embeddings
+        return self.critic(normalized)[..., 0]
+
+    def _load(self, path: str, config: ModuleConfig) -> None:
+        policy = Policy.load(path)
+        _check(policy, config, _size(self.observation_space), _size(self.action_space))
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in policy.tensors.items()}
+        missing, _ = self.load_state_dict(tensors, strict=False)
+        if absent := [key for key in missing if not key.startswith(NEW_KEYS)]:
+            raise PolicyError(f"{path} lacks {absent}. Export the policy again.")
+        self.normalizer.count.fill_(config.init_count)
+        with torch.no_grad():
+            self.log_std.fill_(config.log_std)
+
+
+def _check(policy: Policy, config: ModuleConfig, inputs: int, outputs: int) -> None:
+    """Refuse a policy whose shape differs from the module's, naming what differs."""
+    expected = {
+        "observation_size": inputs,
+        "action_size": outputs,
+        "hidden": config.hidden,
+        "activation": config.activation,
+        "normalizer_epsilon": config.epsilon,
+        "normalizer_clip": config.clip,
+    }
+    found = {name: getattr(policy.card, name) for name in expected}
+    wrong = [f"{name} is {found[name]}, expected {value}" for name, value in expected.items() if found[name] != value]
+    if wrong:
+        raise PolicyError(
+            f"{policy.source} cannot start this training: {'; '.join(wrong)}. "
+            "Use the environment and network sizes it was made with, or make a new one."
+        )
+
+
+def _size(space: Any) -> int:
+    return int(space.shape[0])

@@ -1,0 +1,151 @@
+"""`assistmimic_ppo`: a `PPOConfig` with the policies `supporter` and `recipient`.
+
+Every PPO default that hurts here is set explicitly. The fast path replaces `env_runner_cls` and the learner connector
+of the configuration returned here, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+
+from .adapter import ROLES, PairEnv
+from .callbacks import EpisodeMetrics
+from .learner import LearnerOptions, PairLearner
+from .module import ModuleConfig, PolicyModule
+
+
+class PairEnvRunner(MultiAgentEnvRunner):
+    """RLlib's env runner, without the critic that RLlib 2.60 builds for user-given module specifications."""
+
+    def make_module(self) -> None:
+        """Build the inference-only part of both policies."""
+        env = None if self.env is None else self.env.unwrapped
+        spec = self.config.get_multi_rl_module_spec(env=env, spaces=self.get_spaces(), inference_only=True)
+        for module_spec in spec.rl_module_specs.values():
+            module_spec.inference_only = True
+        self.module = spec.build()
+
+
+def assistmimic_ppo(
+    env_id: str,
+    *,
+    num_env_runners: int = 2,
+    num_envs_per_env_runner: int = 32,
+    rollout_fragment_length: int = 64,
+    env_options: Mapping[str, Any] | None = None,
+    module: ModuleConfig | None = None,
+    init_from: Mapping[str, str] | None = None,
+    learner: LearnerOptions | None = None,
+    num_learners: int = 0,
+    seed: int | None = 0,
+    gamma: float = 0.97,
+    lambda_: float = 0.95,
+    learning_rate: float = 3e-4,
+    clip_param: float = 0.2,
+    num_epochs: int = 5,
+    minibatch_size: int = 2048,
+    vf_loss_coeff: float = 1.0,
+    entropy_coeff: float = 0.0,
+    grad_clip: float = 1.0,
+    env_class: type[PairEnv] = PairEnv,
+) -> PPOConfig:
+    """Configure PPO for a pair.
+
+    Args:
+        env_id: Id of an environment, e.g. `AssistMimic/PullUp-v0`.
+        num_env_runners: Processes that simulate; 0 simulates in this process.
+        num_envs_per_env_runner: Worlds per process.
+        rollout_fragment_length: Control steps per world and update.
+        env_options: Options of `assistmimic_env.make`.
+        module: Networks and normalisers of both policies.
+        init_from: Role -> exported policy to start from.
+        learner: Settings of the update beyond RLlib's PPO.
+        num_learners: Learner processes; 0 learns in this process.
+        seed: Seed of worlds and exploration.
+        gamma: Discount per control step.
+        lambda_: Trace parameter of generalised advantage estimation.
+        learning_rate: First learning rate of the actors; the divergence leads it from there.
+        clip_param: Clip range of the probability ratio.
+        num_epochs: Passes over each batch.
+        minibatch_size: Rows per gradient step and policy.
+        vf_loss_coeff: Weight of the value loss.
+        entropy_coeff: Weight of the entropy bonus.
+        grad_clip: Largest norm of an actor's or a critic's gradient.
+        env_class: The environment adapter; a subclass may wrap something else.
+
+    Returns:
+        The configuration: build it with `build_algo()`, or hand it to Tune as `param_space`.
+    """
+    worlds = max(num_env_runners, 1) * num_envs_per_env_runner
+    return (
+        PPOConfig()
+        .environment(
+            env_class,
+            env_config={"id": env_id, **(env_options or {})},
+            disable_env_checking=True,
+            normalize_actions=False,
+            clip_actions=False,  # the adapter clips, so that the learner sees the raw actions
+        )
+        .framework("torch", torch_skip_nan_gradients=True)
+        .env_runners(
+            env_runner_cls=PairEnvRunner,
+            num_env_runners=num_env_runners,
+            num_envs_per_env_runner=num_envs_per_env_runner,
+            rollout_fragment_length=rollout_fragment_length,
+            batch_mode="truncate_episodes",
+            sample_timeout_s=600.0,
+            episode_lookback_horizon=1,
+            explore=True,
+        )
+        .multi_agent(policies=set(ROLES), policy_mapping_fn=policy_of_agent)
+        .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}))
+        .learners(num_learners=num_learners)
+        .training(
+            learner_class=PairLearner,
+            learner_config_dict=(learner or LearnerOptions()).to_dict(),
+            train_batch_size_per_learner=worlds * rollout_fragment_length // max(num_learners, 1),
+            minibatch_size=min(minibatch_size, worlds * rollout_fragment_length // max(num_learners, 1)),
+            num_epochs=num_epochs,
+            shuffle_batch_per_epoch=True,
+            lr=learning_rate,
+            gamma=gamma,
+            lambda_=lambda_,
+            clip_param=clip_param,
+            vf_loss_coeff=vf_loss_coeff,
+            vf_clip_param=float("inf"),
+            entropy_coeff=entropy_coeff,
+            use_kl_loss=False,
+            kl_coeff=0.0,
+            grad_clip=grad_clip,
+            grad_clip_by="global_norm",
+        )
+        .callbacks(EpisodeMetrics)
+        .reporting(metrics_num_episodes_for_smoothing=100, min_time_s_per_iteration=0)
+        .debugging(seed=seed, log_level="ERROR")
+        .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1.0)
+    )
+
+
+def policy_of_agent(agent: str, *args: Any, **kwargs: Any) -> str:
+    """Each role has a policy of its own."""
+    return agent
+
+
+def module_specs(config: ModuleConfig, init_from: Mapping[str, str]) -> MultiRLModuleSpec:
+    """One `PolicyModule` per role."""
+    return MultiRLModuleSpec(
+        rl_module_specs={
+            role: RLModuleSpec(
+                module_class=PolicyModule,
+                model_config=replace(config, init_from=init_from.get(role, config.init_from)).to_dict(),
+            )
+            for role in ROLES
+        }
+    )

@@ -22,7 +22,7 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import registry
-from .actuation import target_to_action
+from .actuation import action_to_target, target_to_action
 from .clip import ROLES
 from .simulation import PairSimulation
 from .vector import VectorEnv
@@ -55,7 +55,9 @@ class BenchmarkConfig:
     growth: tuple[int, ...] = (1, 4, 16, 64, 256)
 
 
-def run_benchmark(config: BenchmarkConfig | None = None, *, log: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run_benchmark(
+    config: BenchmarkConfig | None = None, *, log: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Measure everything.
 
     Args:
@@ -161,7 +163,7 @@ class _BarePhysics:
     """Nothing but ``Batch.step`` of the same model, with sensors and outputs, from recorded states."""
 
     def __init__(self, simulation: PairSimulation, threads: int) -> None:
-        self._scale = simulation.action_scale
+        self._scale, self._law = simulation.action_scale, simulation.config.actuation
         self._substeps = simulation.scene.physics.substeps
         self._batch = Batch(simulation.scene.model, simulation.num_worlds, nthread=threads, persistent=True)
         self._ctrl = self._batch.bind("ctrl")
@@ -173,7 +175,7 @@ class _BarePhysics:
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._batch.state[:] = state
         self._batch.forward()
-        self._ctrl[:] = (np.clip(action, -1.0, 1.0).reshape(-1, *self._scale.shape) * self._scale).reshape(len(state), -1)
+        self._ctrl[:] = action_to_target(action, self._scale, self._law).reshape(len(state), -1)
         start = time.perf_counter()
         self._batch.step(nstep=self._substeps, stage=_VEL)
         return time.perf_counter() - start

@@ -9,6 +9,7 @@ clasped hands, which the recording leaves 0.2 m apart, touch; and the last step 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,6 +26,7 @@ from .ik import IkProblem, IkResult, IkSettings, solve
 from .ik_targets import (
     CenterOfMassTargets,
     ClearanceTargets,
+    DistanceTargets,
     Points,
     PointTargets,
     RelativeTargets,
@@ -50,14 +52,19 @@ _TWIST_WEIGHT = 0.05
 _FOOT_WEIGHT, _FOOT_TURN_WEIGHT = 3.0, 0.3
 _GUIDE_WEIGHT = 0.3
 _CENTER_WEIGHT = 3.0
-_CLASP_WEIGHT = 2.0
-_CLASP_LOOSENS = {"R_Wrist": 0.2, "R_Elbow": 0.5}
-"""What is left of the weight of the clasping arms' joints."""
+_TOUCH_WEIGHT = 2.0
+_LOOSENED = {"Wrist": 0.2, "Elbow": 0.5}
+"""What is left of the weight of a touching arm's joints."""
 _GRIP_REACH = 0.055
 """The clasp is this far beyond the knuckles [m]."""
 _SOFT = 0.001
 """Clasping hands press into each other this much [m]."""
-_CLEARING = ("Hand", "Wrist", "Elbow", "Shoulder")
+_SINK = 0.006
+"""The own hands and forearms may press this deep into thighs and trunk [m]."""
+_SUPPORT_REACH = 0.13
+"""A's left hand holds B's forearm this far from the elbow [m]."""
+_ARM = tuple(side + part for side in plan.SIDES for part in ("Elbow", "Wrist", "Hand"))
+_LAP = ("Pelvis", "L_Hip", "R_Hip")
 _PAD = 3
 """Frames of each still phase that are solved; the others repeat them."""
 _DIGITS = 7
@@ -86,6 +93,8 @@ class _Goal:
     """(N, 2)."""
     clasp: Array
     """(N,) 1 while the right hands touch."""
+    support: Array
+    """(N,) 1 while A's left hand is at B's right forearm."""
 
     def part(self, frames: slice) -> _Goal:
         """Some of the frames."""
@@ -173,7 +182,7 @@ def _solve(
 def _targets(bodies: tuple[BodySpec, BodySpec], goal: _Goal) -> tuple[Target, ...]:
     placed = np.nonzero((goal.position_weight > 0.0).any(axis=0))
     turned = np.nonzero((goal.rotation_weight > 0.0).any(axis=0))
-    mine, other = _clearing(capsules(bodies), bodies[0])
+    shapes = capsules(bodies)
     return (
         PointTargets(
             points=Points(person=placed[0], body=placed[1]),
@@ -192,8 +201,10 @@ def _targets(bodies: tuple[BodySpec, BodySpec], goal: _Goal) -> tuple[Target, ..
             position=goal.center,
             weight=goal.center_weight,
         ),
-        RelativeTargets(points=_palm(bodies, 0), others=_palm(bodies, 1), weight=_CLASP_WEIGHT * goal.clasp[:, None]),
-        ClearanceTargets(shapes=mine, others=other, margin=-2.0 * _SOFT, weight=_CLASP_WEIGHT),
+        RelativeTargets(points=_palm(bodies, 0), others=_palm(bodies, 1), weight=_TOUCH_WEIGHT * goal.clasp[:, None]),
+        _support(bodies, goal.support),
+        _clearance(shapes, bodies[0], (0, _ARM), (1, _ARM), margin=-2.0 * _SOFT),
+        *(_clearance(shapes, bodies[0], (one, _ARM), (one, _LAP), margin=-_SINK) for one in range(2)),
     )
 
 
@@ -204,13 +215,31 @@ def _palm(bodies: tuple[BodySpec, BodySpec], role: int) -> Points:
     return Points(person=role, body=body, offset=(0.0, -_GRIP_REACH, _SOFT - radius))
 
 
-def _clearing(shapes: Capsules, body: BodySpec) -> tuple[Capsules, Capsules]:
-    """All pairs of one person's arm shapes with the other's."""
-    arm = np.isin(shapes.body, body.indices(side + part for side in plan.SIDES for part in _CLEARING))
-    first, second = np.meshgrid(
-        np.flatnonzero(arm & (shapes.person == 0)), np.flatnonzero(arm & (shapes.person == 1)), indexing="ij"
+def _support(bodies: tuple[BodySpec, BodySpec], weight: Array) -> DistanceTargets:
+    """A's left fingers on B's right forearm, from whatever side."""
+    hand, forearm = bodies[0].index("L_Hand"), bodies[1].index("R_Elbow")
+    radii = [
+        next(geom.radius for geom in body.geoms if geom.body == i)
+        for body, i in zip(bodies, (hand, forearm), strict=True)
+    ]
+    return DistanceTargets(
+        points=Points(person=0, body=hand, offset=(0.0, 0.5 * _GRIP_REACH, 0.0)),
+        others=Points(person=1, body=forearm, offset=(0.0, -_SUPPORT_REACH, 0.0)),
+        distance=np.array([sum(radii) - _SOFT]),
+        weight=weight[:, None],
     )
-    return shapes.rows(first.ravel()), shapes.rows(second.ravel())
+
+
+def _clearance(
+    shapes: Capsules, body: BodySpec, one: tuple[int, Sequence[str]], other: tuple[int, Sequence[str]], *, margin: float
+) -> ClearanceTargets:
+    """Keep every shape of some bodies of one person off every shape of some bodies of a person."""
+    mine, theirs = (
+        np.flatnonzero((shapes.person == role) & np.isin(shapes.body, body.indices(names)))
+        for role, names in (one, other)
+    )
+    first, second = (grid.ravel() for grid in np.meshgrid(mine, theirs, indexing="ij"))
+    return ClearanceTargets(shapes=shapes.rows(first), others=shapes.rows(second), margin=margin, weight=_TOUCH_WEIGHT)
 
 
 def _recorded_goal(take: plan.Take) -> _Goal:
@@ -224,8 +253,9 @@ def _recorded_goal(take: plan.Take) -> _Goal:
     for table, target in ((_POSITION_WEIGHT, weight), (_ROTATION_WEIGHT, turn_weight)):
         target[body.indices(table)] = list(table.values())
     position_weight = np.tile(weight, (count, 2, 1))
-    for name, left in _CLASP_LOOSENS.items():
-        position_weight[:, :, body.index(name)] *= (1.0 - (1.0 - left) * take.clasp)[:, None]
+    for role, side, touching in ((0, "R_", take.clasp), (1, "R_", take.clasp), (0, "L_", take.support)):
+        for part, left in _LOOSENED.items():
+            position_weight[:, role, body.index(side + part)] *= 1.0 - (1.0 - left) * touching
     rotation_weight = np.tile(turn_weight, (count, 2, 1))
     rotation = take.carried.copy()
     _plant(take, position, rotation)
@@ -239,6 +269,7 @@ def _recorded_goal(take: plan.Take) -> _Goal:
         center=np.zeros((count, 2, 3)),
         center_weight=np.zeros((count, 2)),
         clasp=take.clasp,
+        support=take.support,
     )
 
 
@@ -288,6 +319,7 @@ def _stand(take: plan.Take, played: IkResult) -> tuple[Array, Array]:
         center=_over(middle)[None],
         center_weight=np.full((1, 2), _CENTER_WEIGHT),
         clasp=np.zeros(1),
+        support=np.zeros(1),
     )
     result = _solve(take, goal, root[None], local[None], rest=local[None], iterations=30, smoothness=0.0)
     return result.root_position[0], result.local_rotation[0]
@@ -376,6 +408,7 @@ def _ending_goal(take: plan.Take, played: IkResult, root: Array, local: Array) -
         center=np.tile(_over(middle), (count, 1, 1)),
         center_weight=np.tile(_CENTER_WEIGHT * plan.smooth(time / plan.SETTLE)[:, None], (1, 2)),
         clasp=np.zeros(count),
+        support=np.zeros(count),
     )
 
 
@@ -420,7 +453,7 @@ def _box(top: float, pelvis: Array) -> Furniture:
 def _contacts(take: plan.Take) -> tuple[Contact, ...]:
     """The clasp, and A's left hand at B's right forearm."""
     touching = np.flatnonzero(take.clasp > 0.99)
-    support = np.flatnonzero((take.frame >= plan.SUPPORT[0]) & (take.frame <= plan.SUPPORT[1]))
+    support = np.flatnonzero(take.support > 0.99)
     return (
         Contact(role="supporter", body="R_Hand", partner_body="R_Hand", start=0.0, end=float(touching[-1] / plan.FPS)),
         Contact(
@@ -455,6 +488,8 @@ def _metadata(source: Source) -> dict[str, Any]:
         "changes": [
             "A's left foot, in the air at frame 386, stands from the beginning where it lands at frame 404",
             "the clasped right hands, 0.2 m apart in the recording, touch until frame 516",
+            "A's left hand touches B's right forearm in frames 504-520",
+            "B's left hand lies on the thigh instead of in it",
             "feet are flat on the floor and do not slide while they stand",
             "after frame 555 both finish their step and come to rest in a balanced stand",
         ],

@@ -37,8 +37,8 @@ LAST_STEP = 0.13
 SIDES = ("L_", "R_")
 CLASP_END = (516.0, 532.0)
 """The right hands begin to part, and are apart."""
-SUPPORT = (498.0, 522.0)
-"""A's left hand is at B's right forearm."""
+SUPPORT = (488.0, 504.0, 520.0, 534.0)
+"""A's left hand comes to B's right forearm, touches it, leaves it, is away."""
 TOE_DELAY = 6.0
 """Source frames by which the toes leave the floor after the heel."""
 
@@ -103,6 +103,11 @@ class Take:
     def clasp(self) -> Array:
         """(N,) 1 while the right hands touch, 0 when they are apart."""
         return (1.0 - _ramp(self.frame, *CLASP_END)) * (self.after == 0.0)
+
+    @property
+    def support(self) -> Array:
+        """(N,) 1 while A's left hand touches B's right forearm."""
+        return _ramp(self.frame, *SUPPORT[:2]) * (1.0 - _ramp(self.frame, *SUPPORT[2:])) * (self.after == 0.0)
 
 
 def smooth(x: Array | float) -> Array:

@@ -519,5 +519,9 @@ def _json_value(value: Any) -> Any:
 def _cell(estimate: Estimate, scale: float) -> str:
     if not np.isfinite(estimate.mean):
         return "-"
-    mean, low, high = (f"{scale * value:.0f}" for value in (estimate.mean, estimate.low, estimate.high))
+    mean, low, high = (_rounded(scale * value) for value in (estimate.mean, estimate.low, estimate.high))
     return mean if not np.isfinite(estimate.low) else f"{mean} ({low} to {high})"
+
+
+def _rounded(value: float) -> str:
+    return str(round(value)) if np.isfinite(value) else ""

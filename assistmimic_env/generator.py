@@ -315,7 +315,7 @@ def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
     drop = -float(body.offsets[body.index("L_Hip"), 2])
     radius = next(geom.radius for geom in body.geoms if geom.body == body.index("L_Hip"))
     high = seat_height / (_ankle_height(body) + shank)
-    tilt = float(np.interp(high, (0.85, 1.1), (0.28, 0.15)))
+    tilt = float(np.interp(high, (0.85, 1.1), (0.36, 0.18)))
     knee = _ankle_height(body) + shank * np.cos(tilt)
     hip = seat_height + radius
     for _ in range(8):
@@ -446,7 +446,7 @@ def _trunks(plan: _Plan) -> tuple[ik.Target, ...]:
     """Pelvis paths, and pelvis, chest and head turned as planned."""
     frames = len(plan.phase)
     paths = _pelvis(plan)
-    own_weight, weight = (0.3, 3.0, 1.5), (1.5, 3.0, 4.0)
+    own_weight, weight = (0.1, 3.0, 1.5), (1.5, 3.0, 4.0)
     names, shares = ("Pelvis", "Chest", "Head"), (_PELVIS_SHARE, 1.0, 0.35)
     person, body, turn = [], [], []
     for one, (spec, lean) in enumerate(zip(plan.bodies, (plan.supporter_lean, plan.lean), strict=True)):
@@ -473,9 +473,9 @@ def _balance(plan: _Plan) -> ik.Target:
     p, frames = plan.parameters, len(plan.phase)
     supporter, recipient = plan.bodies
     seated, _ = _seated_pelvis(recipient, p.seat_height)
-    forward = 0.028 * p.recipient_stature
+    forward = 0.02 * p.recipient_stature
     over_feet = _between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.75))
-    own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.05 * plan.advance
+    own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.03 * plan.advance
     position = np.concatenate([_path(own, 0.01, np.nan, frames), _path(over_feet, 0.0, np.nan, frames)], axis=1)
     weight = np.broadcast_to([[2.0, 1.5, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
     weight[:, 1, 0] = _between(1.0, 2.0, plan.rise)

@@ -202,5 +202,5 @@ def squashed_force(force: Array, scale: float) -> Array:
 
 
 def axes(matrix: Array) -> Array:
-    """x and z axes (the 6-D rotation, "tan-norm") of matrices (..., 3, 3): a view, shape (..., 2, 3)."""
+    """X and z axes (the 6-D rotation, "tan-norm") of matrices (..., 3, 3): a view, shape (..., 2, 3)."""
     return matrix[..., ::2].swapaxes(-1, -2)

@@ -47,7 +47,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         name: Name for messages, usually the environment's id.
     """
 
-    metadata: dict[str, Any] = {
+    metadata = {  # noqa: RUF012 - PettingZoo declares an instance variable
         "name": "assistmimic_v0",
         "render_modes": list(RENDER_MODES),
         "render_fps": round(1.0 / CONTROL_DT),
@@ -145,9 +145,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
 
     def step(
         self, actions: Mapping[str, NDArray[np.floating]]
-    ) -> tuple[
-        dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
-    ]:
+    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Advance by one control step; both agents end together.
 
         Raises:
@@ -175,7 +173,8 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
         )
 
     def _infos(self, transition: Transition) -> dict[str, dict[str, Any]]:
-        summary = {name: values[0].item() for name, values in episode_summary(transition.episodes).items() if values.size}
+        ended = episode_summary(transition.episodes).items() if transition.episodes.world.size else ()
+        summary = {name: values[0].item() for name, values in ended}
         infos = {}
         for index, role in enumerate(ROLES):
             info: dict[str, Any] = {
@@ -230,9 +229,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
             self._view = None
 
 
-def _remade(
-    kind: type[PairEnv], arguments: dict[str, Any], state: SimulationState, kept: dict[str, Any]
-) -> PairEnv:
+def _remade(kind: type[PairEnv], arguments: dict[str, Any], state: SimulationState, kept: dict[str, Any]) -> PairEnv:
     env = kind(**arguments)
     env.set_state(state)
     env.__dict__.update(kept)

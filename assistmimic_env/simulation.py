@@ -7,7 +7,7 @@ reward, failure, end of the clip -> observation with the reference one step ahea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,59 @@ TOUCH_FORCE = 1.0
 """A hand touches the partner above this force [N]."""
 
 
+@dataclass(kw_only=True)
+class Book:
+    """Episode bookkeeping of n worlds.
+
+    Attributes:
+        clip: Clip that is played, shape (n,).
+        frame: Its frame at the present time, shape (n,).
+        start: Frame at which the episode began, shape (n,).
+        previous_action: Last action, clipped, shape (n, 2, 3 (J - 1)).
+        returns: Undiscounted returns, shape (n, 2).
+        error_sum: Mean body error summed over the episode's steps, shape (n,) [m].
+        worst_error: Largest tracking error of either person, shape (n,) [m].
+        settled: Whether the recipient kept the reference height within the settling time, shape (n,).
+        observation: Current observation, shape (n, 2, D).
+    """
+
+    clip: Ids
+    frame: Ids
+    start: Ids
+    previous_action: Array
+    returns: Array
+    error_sum: Array
+    worst_error: Array
+    settled: Bools
+    observation: Floats
+
+    @classmethod
+    def empty(cls, worlds: int, actions: int, observations: int) -> Book:
+        """The book of worlds that were never reset."""
+        return cls(
+            clip=np.zeros(worlds, dtype=np.intp),
+            frame=np.zeros(worlds, dtype=np.intp),
+            start=np.zeros(worlds, dtype=np.intp),
+            previous_action=np.zeros((worlds, 2, actions)),
+            returns=np.zeros((worlds, 2)),
+            error_sum=np.zeros(worlds),
+            worst_error=np.zeros(worlds),
+            settled=np.ones(worlds, dtype=np.bool_),
+            observation=np.zeros((worlds, 2, observations), dtype=np.float32),
+        )
+
+    def rows(self, ids: Ids) -> Book:
+        """Copies of some worlds' rows."""
+        return Book(**{item.name: getattr(self, item.name)[ids] for item in fields(self)})
+
+    def write(self, ids: Ids, rows: Book) -> None:
+        """Overwrite some worlds' rows; arrays handed out before keep their values."""
+        for item in fields(self):
+            values = getattr(self, item.name).copy()
+            values[ids] = getattr(rows, item.name)
+            setattr(self, item.name, values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimulationState:
     """Everything that decides how some worlds go on.
@@ -40,12 +93,12 @@ class SimulationState:
     Attributes:
         worlds: Physics.
         streams: Random streams, shape (n, 2).
-        book: Episode bookkeeping, name -> array of leading length n.
+        book: Episode bookkeeping.
     """
 
     worlds: WorldsState
     streams: NDArray[np.uint64]
-    book: dict[str, NDArray[np.generic]]
+    book: Book
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +127,8 @@ class Episodes:
         clip: Index of the clip, shape (E,).
         start_frame: Frame at which the episode began, shape (E,).
         length: Control steps, shape (E,).
-        fraction: Share of the rest of the clip that was survived, in [0, 1], shape (E,).
+        fraction: Share of the rest of the clip that was survived (without the failing step), in [0, 1],
+            shape (E,).
         returns: Undiscounted returns per role, shape (E, 2).
         mpjpe: Mean body error over frames, bodies and roles, up to the end, shape (E,) [m].
         success_50: Survived to the end of the clip below 0.5 m (the paper's success), shape (E,).
@@ -199,43 +253,32 @@ class PairSimulation:
         return Setting(bodies=people, furniture=clip.furniture)
 
     def _allocate(self) -> None:
-        n = self.num_worlds
-        self._book: dict[str, NDArray[np.generic]] = {
-            "clip": np.zeros(n, dtype=np.intp),
-            "frame": np.zeros(n, dtype=np.intp),
-            "start": np.zeros(n, dtype=np.intp),
-            "previous_action": np.zeros((n, 2, self.body.num_dofs)),
-            "returns": np.zeros((n, 2)),
-            "error_sum": np.zeros(n),
-            "worst_error": np.zeros(n),
-            "settled": np.ones(n, dtype=np.bool_),
-            "observation": np.zeros((n, 2, self.layout.size), dtype=np.float32),
-        }
-        vectors = (self.layout["contact_force"].stop - 1) // 3
-        self._vectors = np.empty((n, 2, vectors, 3))
-        self._numbers = np.empty((n, 2, self.layout.size))
+        n, size = self.num_worlds, self.layout.size
+        self._book = Book.empty(n, self.body.num_dofs, size)
+        self._vectors = np.empty((n, 2, (self.layout["contact_force"].stop - 1) // 3, 3))
+        self._numbers = np.empty((n, 2, size))
 
     # --- bookkeeping views --------------------------------------------------------------------------------
 
     @property
     def clip(self) -> Ids:
         """Clip of each world, shape (N,)."""
-        return self._book["clip"]  # type: ignore[return-value]
+        return self._book.clip
 
     @property
     def frame(self) -> Ids:
         """Reference frame of the present time in each world, shape (N,)."""
-        return self._book["frame"]  # type: ignore[return-value]
+        return self._book.frame
 
     @property
     def steps(self) -> Ids:
         """Control steps since the start of each episode, shape (N,)."""
-        return self.frame - self._book["start"]  # type: ignore[return-value]
+        return self.frame - self._book.start
 
     @property
     def observation(self) -> Floats:
         """Current observation, shape (N, 2, D)."""
-        return self._book["observation"]  # type: ignore[return-value]
+        return self._book.observation
 
     # --- reset ---------------------------------------------------------------------------------------------
 
@@ -268,12 +311,12 @@ class PairSimulation:
         targets = self.reference.target[row].reshape(len(ids), 2, -1)
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         book = self._book
-        book["clip"][ids], book["frame"][ids], book["start"][ids] = chosen, frame, frame
-        for name in ("previous_action", "returns", "error_sum", "worst_error"):
-            book[name][ids] = 0.0
-        book["settled"][ids] = True
+        book.clip[ids], book.frame[ids], book.start[ids] = chosen, frame, frame
+        for values in (book.previous_action, book.returns, book.error_sum, book.worst_error):
+            values[ids] = 0.0
+        book.settled[ids] = True
         observation = self._observe(ids, self.worlds.motion(ids))
-        book["observation"][ids] = observation
+        book.observation[ids] = observation
         return observation
 
     def _noisy(self, ids: Ids, qpos: Array, qvel: Array) -> tuple[Array, Array]:
@@ -284,7 +327,9 @@ class PairSimulation:
         angle = np.full((j, 3), noise.joint_angle)
         angle[0] = noise.root_rotation
         shift = np.array([noise.root_position, noise.root_position, 0.0])
-        speed = np.concatenate([np.full(3, noise.root_velocity), np.zeros(3), np.full(3 * (j - 1), noise.joint_velocity)])
+        speed = np.concatenate(
+            [np.full(3, noise.root_velocity), np.zeros(3), np.full(3 * (j - 1), noise.joint_velocity)]
+        )
         draws = scale * self._streams.normal(ids, 2 * (3 * j + 3 + speed.size)).reshape(len(ids), 2, -1)
         turn, move, push = np.split(draws, [3 * j, 3 * j + 3], axis=-1)
         quaternions = rotations.multiply(
@@ -303,10 +348,10 @@ class PairSimulation:
             action: Shape (N, 2, 3 (J - 1)); clipped to [-1, 1].
         """
         book = self._book
-        np.clip(action, -1.0, 1.0, out=book["previous_action"])
-        targets = action_to_target(book["previous_action"], self.action_scale, self.config.actuation)
+        np.clip(action, -1.0, 1.0, out=book.previous_action)
+        targets = action_to_target(book.previous_action, self.action_scale, self.config.actuation)
         diverged = self.worlds.step(targets)
-        book["frame"] += 1  # type: ignore[misc]
+        book.frame += 1
         motion = self.worlds.motion()
         tracking = self._track(motion)
         reward, terms = self._reward(tracking, diverged)
@@ -318,13 +363,13 @@ class PairSimulation:
         contact_force = self.worlds.contact_force.copy()
         observation = self._observe(self._everyone, motion)
         if diverged.any():
-            observation[diverged] = book["observation"][diverged]
-        book["observation"] = observation
+            observation[diverged] = book.observation[diverged]
+        book.observation = observation
         done = np.flatnonzero(terminated | truncated)
         episodes = self._summarise(done, completed, diverged)
         final_observation = observation[done]
         if done.size and self.auto_reset:
-            book["observation"] = observation = observation.copy()
+            book.observation = observation = observation.copy()
             observation[done] = self.reset(done)
         return Transition(
             observation=observation,
@@ -364,30 +409,31 @@ class PairSimulation:
 
     def _keep_score(self, reward: Array, tracking: Tracking, diverged: Bools) -> None:
         book = self._book
-        book["returns"] += reward  # type: ignore[misc]
-        book["error_sum"] += tracking.body_error.mean(axis=(-2, -1))  # type: ignore[misc]
+        book.returns += reward
+        book.error_sum += tracking.body_error.mean(axis=(-2, -1))
         worst = np.where(diverged, np.inf, tracking.tracking_error.max(axis=-1))
-        np.maximum(book["worst_error"], worst, out=book["worst_error"])
+        np.maximum(book.worst_error, worst, out=book.worst_error)
         settling = self.frame >= self.reference.length[self.clip] - self._settle_frames
-        book["settled"] &= ~settling | (tracking.height_error <= metrics.HEIGHT_TOLERANCE)  # type: ignore[misc]
+        book.settled &= ~settling | (tracking.height_error <= metrics.HEIGHT_TOLERANCE)
 
     def _summarise(self, done: Ids, completed: Bools, diverged: Bools) -> Episodes:
         if not done.size:
             return _NO_EPISODES
-        book = {name: self._book[name][done] for name in ("clip", "start", "returns", "error_sum", "worst_error", "settled")}
-        steps = self.steps[done]
-        within = completed[done] & (book["worst_error"] <= metrics.FAILURE_DISTANCE)
+        book = self._book.rows(done)
+        steps, ended = self.steps[done], completed[done]
+        within = ended & (book.worst_error <= metrics.FAILURE_DISTANCE)
+        survived = np.where(ended, steps, steps - 1)
         return Episodes(
             world=done,
-            clip=book["clip"],  # type: ignore[arg-type]
-            start_frame=book["start"],  # type: ignore[arg-type]
+            clip=book.clip,
+            start_frame=book.start,
             length=steps,
-            fraction=steps / (self.reference.length[book["clip"]] - 1 - book["start"]),
-            returns=book["returns"],  # type: ignore[arg-type]
-            mpjpe=book["error_sum"] / steps,
+            fraction=survived / (self.reference.length[book.clip] - 1 - book.start),
+            returns=book.returns,
+            mpjpe=book.error_sum / steps,
             success_50=within,
-            success_25=completed[done] & (book["worst_error"] <= metrics.STRICT_DISTANCE),
-            task_success=within & book["settled"],
+            success_25=ended & (book.worst_error <= metrics.STRICT_DISTANCE),
+            task_success=within & book.settled,
             physics_error=diverged[done],
         )
 
@@ -407,7 +453,7 @@ class PairSimulation:
         np.matmul(vectors, heading, out=turned)
         numbers[..., 0] = motion.position[..., 0, 2]
         self._write_numbers(numbers, motion, force)
-        numbers[..., layout["previous_action"]] = self._book["previous_action"][ids]
+        numbers[..., layout["previous_action"]] = self._book.previous_action[ids]
         observation = numbers.astype(np.float32)
         return np.clip(observation, -layout.bounds, layout.bounds, out=observation)
 
@@ -448,13 +494,11 @@ class PairSimulation:
         return SimulationState(
             worlds=self.worlds.get_state(ids),
             streams=self._streams.get_state(ids),
-            book={name: values[ids].copy() for name, values in self._book.items()},
+            book=self._book.rows(ids),
         )
 
     def set_state(self, state: SimulationState, ids: Ids) -> None:
         """Continue some worlds bit for bit from a saved state, also one of another world."""
         self.worlds.set_state(state.worlds, ids)
         self._streams.set_state(state.streams, ids)
-        self._book["observation"] = self._book["observation"].copy()
-        for name, values in state.book.items():
-            self._book[name][ids] = values
+        self._book.write(ids, state.book)

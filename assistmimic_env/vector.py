@@ -114,7 +114,9 @@ class VectorEnv:
         observation = self.simulation.reset(np.arange(self.num_envs), clip=clip, frame=frame)
         return by_role(observation), {"clip": self.simulation.clip.copy(), "frame": self.simulation.frame.copy()}
 
-    def step(self, actions: Mapping[str, NDArray[np.floating]]) -> tuple[Observations, Observations, Bools, Bools, Info]:
+    def step(
+        self, actions: Mapping[str, NDArray[np.floating]]
+    ) -> tuple[Observations, Observations, Bools, Bools, Info]:
         """Advance every world by one control step.
 
         Args:
@@ -126,7 +128,9 @@ class VectorEnv:
         Raises:
             ActionError: An agent is missing or unknown, or an action has a wrong shape, type or value.
         """
-        transition = self.simulation.step(stack_actions(actions, (self.num_envs, self.action_spaces[ROLES[0]].shape[0])))
+        transition = self.simulation.step(
+            stack_actions(actions, (self.num_envs, self.action_spaces[ROLES[0]].shape[0]))
+        )
         return (
             by_role(transition.observation),
             by_role(transition.reward),
@@ -180,8 +184,10 @@ class VectorEnv:
 
     def _ids(self, ids: Ids | Sequence[int] | None) -> Ids:
         chosen = np.arange(self.num_envs) if ids is None else np.asarray(ids, dtype=np.intp)
-        if chosen.size and not (0 <= chosen.min() and chosen.max() < self.num_envs):
-            raise ConfigError(f"worlds {chosen.min()} to {chosen.max()} were asked for, there are 0 to {self.num_envs - 1}.")
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.num_envs):
+            raise ConfigError(
+                f"worlds {chosen.min()} to {chosen.max()} were asked for, there are 0 to {self.num_envs - 1}."
+            )
         return chosen
 
     def render(self, world: int = 0) -> NDArray[np.uint8]:
@@ -278,7 +284,9 @@ def start_options(simulation: PairSimulation, options: Mapping[str, Any] | None)
     names = [c.name for c in simulation.reference.clips]
     if isinstance(clip, str):
         if clip not in names:
-            raise ClipError(f"this environment has no clip '{clip}'.{did_you_mean(clip, names)} Clips: {', '.join(names)}.")
+            raise ClipError(
+                f"this environment has no clip '{clip}'.{did_you_mean(clip, names)} Clips: {', '.join(names)}."
+            )
         clip = names.index(clip)
     return _per_world(simulation, "clip", clip, len(names)), _per_world(simulation, "frame", frame, None)
 
@@ -305,7 +313,9 @@ def stack_actions(actions: Mapping[str, Any], shape: tuple[int, ...]) -> NDArray
         raise ActionError(f"actions are a {type(actions).__name__}, expected a dictionary {{role: array}}.")
     for agent in actions:
         if agent not in ROLES:
-            raise ActionError(f"there is no agent '{agent}'.{did_you_mean(str(agent), ROLES)} Agents: {', '.join(ROLES)}.")
+            raise ActionError(
+                f"there is no agent '{agent}'.{did_you_mean(str(agent), ROLES)} Agents: {', '.join(ROLES)}."
+            )
     out = np.empty((*shape[:-1], 2, shape[-1]))
     for index, role in enumerate(ROLES):
         if role not in actions:

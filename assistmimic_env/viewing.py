@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
+import warnings
 from typing import Any, Protocol
 
 import mujoco
@@ -11,6 +14,9 @@ from numpy.typing import NDArray
 from .errors import MissingDependencyError
 from .rendering import PairRenderer
 from .simulation import PairSimulation
+
+_CLOSING_TIME = 5.0
+"""How long to wait for a window's thread [s]."""
 
 
 class View(Protocol):
@@ -47,6 +53,8 @@ class WorldCamera:
         if clip != self._clip:
             self._clip = clip
             self._renderer.set_scene(*self._cast())
+        elif not simulation.steps[world]:
+            self._renderer.restart_camera()
         row = simulation.reference.row(simulation.clip[[world]], simulation.frame[[world]])[0]
         motion = simulation.worlds.motion(np.array([world]))
         reference = (simulation.reference.position[row], simulation.reference.rotation[row])
@@ -71,6 +79,7 @@ class WorldWindow:
         self._simulation = simulation
         self._clip = -1
         self._viewer: Any = None
+        self._threads: set[threading.Thread] = set()
 
     def frame(self, world: int) -> None:
         """Show one world as it is now; opens the window at the first call."""
@@ -85,18 +94,35 @@ class WorldWindow:
         self._viewer.sync()
 
     def _open(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        before = set(threading.enumerate())
         try:
             from mujoco import viewer
 
+            _require_display()
             self._viewer = viewer.launch_passive(model, data, show_left_ui=False, show_right_ui=False)
         except Exception as error:
             raise MissingDependencyError(
                 f"no window can be opened here ({error}). Use render_mode='rgb_array' or `assistmimic render`."
             ) from error
+        self._threads = set(threading.enumerate()) - before
         self._data = data
+        atexit.register(self.close)
 
     def close(self) -> None:
-        """Close the window."""
+        """Close the window and wait for its thread: an interpreter that ends before it crashes."""
         if self._viewer is not None:
+            atexit.unregister(self.close)
             self._viewer.close()
             self._viewer = None
+            for thread in self._threads:
+                thread.join(timeout=_CLOSING_TIME)
+
+
+def _require_display() -> None:
+    """Refuse to start the viewer without a display: its thread would end the whole process."""
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if not glfw.init():
+            raise RuntimeError("GLFW finds no display")

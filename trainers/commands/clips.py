@@ -58,32 +58,24 @@ def build_pull_up(source: Annotated[Path, tyro.conf.Positional], *, out: Path) -
         source: Folder with the key frames: 22_01_keyframes.txt, 23_01_keyframes.txt and skeletons.json.
         out: The npz file to write.
     """
-    from assistmimic_env.cmu import pull_up
+    from assistmimic_env.cmu import convert
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    _write(pull_up(source), out)
+    clip = convert(source)
+    clip.save(out)
+    print(f"{out}: {clip.duration:.2f} s, {clip.num_frames} frames at {clip.fps:g} fps")
 
 
-def build_sit_to_stand(*, out: Path, train: int = 8, test: int = 4) -> None:
-    """Generate assisted sit-to-stand clips; equal seeds give equal files.
+def build_sit_to_stand(*, out: Path) -> None:
+    """Generate the bundled assisted sit-to-stand clips, train and test; equal versions give equal files.
 
     Args:
         out: The folder to write to; made if it does not exist.
-        train: Number of clips from the train split (seeds 0, 1, ...).
-        test: Number of clips from the test split, never used for training.
     """
-    from assistmimic_env.generator import sit_to_stand
+    from assistmimic_env.generator import bundle
 
-    out.mkdir(parents=True, exist_ok=True)
-    for seed in range(train):
-        _write(sit_to_stand(seed=seed, split="train"), out / f"sit_to_stand_train_{seed:02d}.npz")
-    for seed in range(test):
-        _write(sit_to_stand(seed=seed, split="test"), out / f"sit_to_stand_test_{seed:02d}.npz")
-
-
-def _write(clip: PairClip, path: Path) -> None:
-    clip.save(path)
-    print(f"{path}: {clip.duration:.2f} s, {clip.num_frames} frames at {clip.fps:g} fps")
+    for path in bundle(out):
+        print(path)
 
 
 def _text(report: dict[str, Any]) -> str:
@@ -97,7 +89,7 @@ def _text(report: dict[str, Any]) -> str:
         f"{hold['start']:.2f} to {hold['end']:.2f} s"
         for hold in report["contacts"]
     ]
-    lines += [f"  {key}: {value}" for key, value in report["metadata"].items()]
+    lines += [f"  {key}: {value}" for key, value in report["metadata"].items() if isinstance(value, str)]
     return "\n".join(lines)
 
 

@@ -1,0 +1,74 @@
+"""What several commands choose: pairs of policies (exported ones, or simple ones by name) and clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assistmimic_env.policy import Actor
+    from assistmimic_env.vector import VectorEnv
+
+SIMPLE = ("random", "hold")
+
+
+def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, dict[str, Actor]]:
+    """Load pairs of policies.
+
+    Args:
+        words: For each pair a folder with the policies of both roles, or ``"random"`` or ``"hold"``.
+        env: The environment they act in.
+        seed: Seed of the random ones.
+
+    Returns:
+        Word -> role -> policy.
+
+    Raises:
+        PolicyError: A folder does not hold a pair of exported policies.
+    """
+    return {word: _load(word, env, seed) for word in words}
+
+
+def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str, ...] | None:
+    """Return what to give `make_vec` as clips.
+
+    Args:
+        env: Environment id.
+        clips: Names, files or folders given by the user.
+        held_out: Whether the user asked for the clips that training does not see.
+
+    Returns:
+        The clips, or None for those of the environment.
+
+    Raises:
+        ConfigError: The user asked for both, or the environment holds nothing out.
+    """
+    import assistmimic_env
+    from assistmimic_env.errors import ConfigError
+
+    if not held_out:
+        return tuple(clips) or None
+    spec = assistmimic_env.spec(env)
+    if clips:
+        raise ConfigError("--clips and --held-out choose different motion; give one of them.")
+    if not spec.held_out:
+        raise ConfigError(f"{spec.id} has no held-out clips. Give other motion with --clips.")
+    return spec.held_out
+
+
+def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
+    from assistmimic_env.errors import PolicyError, did_you_mean
+    from assistmimic_env.policy import HoldPolicy, RandomPolicy, load_pair
+
+    size = env.simulation.body.num_dofs
+    if word == "random":
+        return {role: RandomPolicy(size, seed=seed + index) for index, role in enumerate(env.agents)}
+    if word == "hold":
+        return {role: HoldPolicy.zero(size) for role in env.agents}
+    if not Path(word).is_dir():
+        raise PolicyError(
+            f"there is no folder '{word}'.{did_you_mean(word, SIMPLE)} "
+            f"Give a folder of exported policies (such as runs/.../trained), or one of: {', '.join(SIMPLE)}."
+        )
+    return dict(load_pair(word))

@@ -1,0 +1,58 @@
+"""`assistmimic render`: a video of one rollout, beside the reference."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+def render(
+    policies: Annotated[str, tyro.conf.Positional] = "random",
+    *,
+    out: Path = Path("assistmimic.mp4"),
+    env: str = "AssistMimic/PullUp-v0",
+    clips: tuple[str, ...] = (),
+    held_out: bool = False,
+    seed: int = 0,
+    start_noise: float = 1.0,
+    ghost: Literal["beside", "overlay", "none"] = "beside",
+    width: int = 854,
+    height: int = 480,
+) -> None:
+    """Make a video of one rollout and of the translucent reference; without an encoder, a film strip (PNG).
+
+    Example: assistmimic render runs/quickstart/policies/trained --out pair.mp4
+
+    Args:
+        policies: A folder of exported policies, or one of: random, hold.
+        out: The file to write; its suffix becomes .mp4 or .png.
+        env: Environment id (list them: assistmimic info).
+        clips: Other motion: names of bundled clips, clip files, or folders of them; the first one is shown.
+        held_out: Use the environment's clips that training does not see.
+        seed: Seed of the rollout.
+        start_noise: Scale of the noise of the start state; 0 starts exactly on the reference.
+        ghost: Where the reference goes.
+        width: Picture width in pixels.
+        height: Picture height in pixels.
+    """
+    import assistmimic_env
+    from assistmimic_env.errors import MissingDependencyError
+    from assistmimic_env.evaluation import frames, record
+    from assistmimic_env.rendering import write_video
+
+    from .pairs import choose_clips, load_pairs
+
+    vec = assistmimic_env.make_vec(env, num_envs=1, clips=choose_clips(env, clips, held_out=held_out))
+    pair = load_pairs([policies], vec, seed=seed)[policies]
+    recording = record(vec, pair, seed=seed, start_noise=start_noise)
+    try:
+        written = write_video(out, frames(recording, width=width, height=height, ghost=ghost))
+    except MissingDependencyError as error:
+        print(f"assistmimic: no picture was made: {error}", file=sys.stderr)
+        return
+    print(written.path)
+    if written.reason:
+        print(f"assistmimic: a film strip instead of a video: {written.reason}", file=sys.stderr)

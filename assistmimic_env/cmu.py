@@ -144,7 +144,7 @@ def _motion(take: plan.Take) -> tuple[Array, Array]:
     parents = take.bodies[0].parents
     goal = _recorded_goal(take).part(slice(begin, take.played))
     start = kinematics.local_from_global(parents, take.carried[begin : take.played])
-    played = _solve(take, goal, take.pelvis[begin : take.played], start, rest=start, iterations=10)
+    played = _solve(take, goal, take.pelvis[begin : take.played], start, rest=start, iterations=6)
     stand = _stand(take, played)
     root, local = _ending(take, played, stand)
     whole = goal.followed_by(_ending_goal(take, played, root, local))
@@ -154,7 +154,7 @@ def _motion(take: plan.Take) -> tuple[Array, Array]:
         np.concatenate([played.root_position, root]),
         np.concatenate([played.local_rotation, local]),
         rest=np.concatenate([start, local]),
-        iterations=15,
+        iterations=10,
     )
     after = len(take.frame) - begin - len(result.root_position)
     return (

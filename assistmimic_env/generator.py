@@ -1,9 +1,9 @@
 """Procedural motion of two people: assisted sit-to-stand from the front.
 
-A motion is planned as minimum-jerk paths of a few things that matter (pelvis, trunk lean, centre of mass, feet, hands on
-the partner) and solved for both people and all frames at once by `ik`; see spec/data.md section 6. The recipient sits at
-the origin facing +x and stands up with the ankles at x = 0; the supporter faces -x. The supporter's hands lie under the
-recipient's upper arms, the recipient's hands on the supporter's.
+A motion is planned as minimum-jerk paths of a few things that matter (pelvis, trunk lean, centre of mass, feet, hands
+on the partner) and solved for both people and all frames at once by `ik`; see spec/data.md section 6. The recipient
+faces +x, with the ankles at x = 0; the supporter faces -x. The supporter's hands lie under the recipient's upper arms,
+the recipient's hands outside on the supporter's.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class SitToStandParameters:
     """What varies between assisted sit-to-stands. Lengths in metres, masses in kilograms, times in seconds."""
 
     seat_height: float = 0.46
-    """Top of the seat over the floor."""
+    """Top of the seat over the floor, planned; the furniture's box is fitted to the solved pose within 1.5 cm."""
     distance: float = 0.64
     """From the recipient's ankles to the supporter's pelvis, standing."""
     rise_time: float = 2.2
@@ -165,9 +165,7 @@ def _check_sample(seed: int, split: str) -> None:
         raise ConfigError(f"sit_to_stand: seed is {seed}, expected a number of at least 0.")
 
 
-def sit_to_stand(
-    *, seed: int = 0, split: Split = "train", parameters: SitToStandParameters | None = None
-) -> PairClip:
+def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStandParameters | None = None) -> PairClip:
     """Generate an assisted sit-to-stand from the front, both hands under the recipient's upper arms.
 
     Args:
@@ -310,17 +308,17 @@ def _bone(body: BodySpec, name: str) -> float:
 
 
 def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
-    """Pelvis x and z of somebody on a seat whose ankles are at x = 0, the shanks tilted a little forward."""
+    """Pelvis x and z of somebody on a seat with the ankles at x = 0: feet drawn back, the less the higher the seat."""
     thigh, shank = _bone(body, "L_Knee"), _bone(body, "L_Ankle")
     drop = -float(body.offsets[body.index("L_Hip"), 2])
-    radius = next(geom.radius for geom in body.geoms if geom.body == body.index("L_Hip"))
-    high = seat_height / (_ankle_height(body) + shank)
-    tilt = float(np.interp(high, (0.85, 1.1), (0.36, 0.18)))
+    radius = _radius(body, body.index("L_Hip"))
+    tilt = float(np.interp(seat_height / (_ankle_height(body) + shank), (0.85, 1.1), (0.36, 0.18)))
     knee = _ankle_height(body) + shank * np.cos(tilt)
-    hip = seat_height + radius
+    slope = 0.0  # sine of the thighs' rise towards the knees; it and the height of the hips determine each other
     for _ in range(8):
-        slope = np.clip((knee - hip) / thigh, -0.9, 0.9)
         hip = seat_height + radius / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * _SEAT_FRONT
+        slope = float(np.clip((knee - hip) / thigh, -0.9, 0.9))
+    hip = knee - slope * thigh
     return float(shank * np.sin(tilt) - thigh * np.sqrt(1.0 - slope**2)), float(hip + drop)
 
 
@@ -515,6 +513,10 @@ _GRIPS = tuple(
 )
 
 
+def _radius(body: BodySpec, index: int) -> float:
+    return next(geom.radius for geom in body.geoms if geom.body == index)
+
+
 def _hand_center(body: BodySpec, side: str) -> Array:
     geom = next(geom for geom in body.geoms if geom.body == body.index(side + "Hand"))
     return 0.5 * (np.array(geom.start) + np.array(geom.end))
@@ -533,8 +535,7 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
         offset.append(_hand_center(mine, grip.side))
         arm.append(upper_arm)
         along.append(grip.fraction * theirs.offsets[forearm])
-        radii = [geom.radius for spec, body in ((mine, hand[-1]), (theirs, upper_arm)) for geom in spec.geoms if geom.body == body]
-        reach.append(sum(radii) - _PRESS)
+        reach.append(_radius(mine, hand[-1]) + _radius(theirs, upper_arm) - _PRESS)
         outward = (1.0 if grip.other_side == "L_" else -1.0) * (1.0 if grip.other == _RECIPIENT else -1.0)
         displacement.append(reach[-1] * np.array([0.0, outward * grip.direction[0], grip.direction[1]]))
     points = ik.Points(person=person, body=hand, offset=np.array(offset))

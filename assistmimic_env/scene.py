@@ -22,6 +22,9 @@ from .clip import ROLES, Furniture
 from .config import ActuationLaw, PhysicsConfig
 from .errors import ConfigError
 
+_DEFAULT_GAP = 2.0
+"""Distance of the two people in the default pose [m]: inside each other they would fill megabytes with contacts."""
+
 _FLOOR_TYPE, _PERSON_TYPES = 1, (2, 4)
 _COLOURS = ((0.27, 0.52, 0.84, 1.0), (0.95, 0.60, 0.26, 1.0))
 _WOOD = (0.62, 0.48, 0.36, 1.0)
@@ -257,7 +260,7 @@ def _add_person(
         parent = spec.worldbody if index == 0 else parts[body.parents[index]]
         part = parent.add_body(name=prefix + name, pos=list(body.offsets[index]))
         if index == 0:
-            part.pos = [0.0, 0.0, body.rest_height]
+            part.pos = [_DEFAULT_GAP * role, 0.0, body.rest_height]
             part.add_freejoint(name=f"{prefix}root")
         else:
             part.add_joint(name=prefix + name, type=mujoco.mjtJoint.mjJNT_BALL, armature=body.armature)

@@ -28,6 +28,9 @@ _DIVERGED = [
         mujoco.mjtWarning.mjWARN_BADQACC,
     )
 ]
+MAX_SPEED = 500.0
+"""A component of ``qvel`` beyond this [m/s, rad/s] counts as divergence; random saturating targets stay below 50."""
+
 _SERVO_FIELDS = ("kp", "kd", "torque_limits")
 
 
@@ -174,13 +177,14 @@ class Worlds:
             targets: Rotation vectors of the servos, shape (N, 2, 3 (J - 1)) [rad].
 
         Returns:
-            Worlds that diverged, shape (N,). They hold the default pose now and must be reset; all others
-            are untouched by them.
+            Worlds that diverged, shape (N,): MuJoCo gave up (they hold the default pose now) or something moves
+            faster than ``MAX_SPEED``. They must be reset; all others are untouched by them.
         """
         self._ctrl[:] = targets.reshape(self.num_worlds, -1)
         self._batch.step(nstep=self._substeps, stage=_VEL)
         self._read_forces(slice(None))
-        return self._batch.warning[:, _DIVERGED, 1].any(axis=1)
+        runaway = np.abs(self._qvel).max(axis=1) > MAX_SPEED
+        return runaway | self._batch.warning[:, _DIVERGED, 1].any(axis=1)
 
     def reset(self, ids: Ids, qpos: Array, qvel: Array, targets: Array, variant: Ids | None = None) -> None:
         """Put some worlds into a given state; contact forces and torques become those of that state.

@@ -197,7 +197,7 @@ def test_limits_bend_the_elbow_the_allowed_way() -> None:
 
 def test_smoothness_removes_noise_of_the_targets() -> None:
     """Noisy targets of a slow motion give a motion with far smaller accelerations, still on the targets' mean."""
-    frames = 40
+    frames = 24
     pair = standing_pair(frames)
     turn = np.linspace(0, 1, frames)[:, None] * [0.0, 0.0, -1.0]
     moved = pair["local_rotation"].copy()

@@ -22,7 +22,7 @@ ray = pytest.importorskip("ray")
 from assistmimic_trainers.adapter import ROLES, PairEnv, world_seed  # noqa: E402
 from assistmimic_trainers.checkpoint import POINTER, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
-from assistmimic_trainers.export import Interface, export_module, export_pair  # noqa: E402
+from assistmimic_trainers.export import export_module, export_pair  # noqa: E402
 from assistmimic_trainers.learner import (  # noqa: E402
     LearnerOptions,
     adapted_rate,
@@ -36,12 +36,12 @@ from assistmimic_trainers.training import Budget, lost_steps, read_records, resu
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns about its own deprecations
 
 SIZE, ACTIONS, LENGTH = 5, 2, 12
-INTERFACE = Interface(
-    observation_layout={"error": (0, 2), "own": (2, 4), "partner": (4, 5)},
-    actuation={"law": "so3"},
-    body="smpl24",
-    control_dt=1 / 30,
-)
+INTERFACE = {
+    "observation_layout": {"error": (0, 2), "own": (2, 4), "partner": (4, 5)},
+    "actuation": {"law": "so3"},
+    "body": "smpl24",
+    "control_dt": 1 / 30,
+}
 
 
 class PointPair:

@@ -40,7 +40,7 @@ def standing_clip(frames: int = 90, *, gap: float = 0.7, name: str = "standing")
     return make_clip(name, root, {"Pelvis": facing, "L_Shoulder": arm, "R_Shoulder": -arm})
 
 
-def reaching_clip(frames: int = 60, *, gap: float = 0.7) -> PairClip:
+def reaching_clip(frames: int = 60, *, gap: float = 0.6) -> PairClip:
     """Two people stretch their arms forward and push each other's shoulders."""
     root = np.zeros((frames, 2, 3))
     root[:, :, 2] = BODY.rest_height

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from assistmimic_env.policy import save_policy
+from assistmimic_env.policy import policy_interface, save_policy
+from assistmimic_env.simulation import PairSimulation
 
 from .adapter import ROLES
 from .module import ModuleConfig, PolicyModule
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interface:
-    """What a policy must know about its environment; goes into the card."""
-
-    observation_layout: Mapping[str, tuple[int, int]]
-    """Name of a block -> its start and stop, in order."""
-    actuation: Mapping[str, Any]
-    """How actions become servo targets."""
-    body: str
-    """Name of the body."""
-    control_dt: float
-    """Time between two actions [s]."""
+def interface_of(simulation: PairSimulation) -> dict[str, Any]:
+    """What the cards of a simulation's policies say about it."""
+    return policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
 
 
 def policy_tensors(module: PolicyModule) -> dict[str, np.ndarray]:
@@ -36,28 +27,25 @@ def policy_tensors(module: PolicyModule) -> dict[str, np.ndarray]:
 
 
 def policy_card(
-    module: PolicyModule, *, role: str, interface: Interface, provenance: Mapping[str, Any]
+    module: PolicyModule, *, role: str, interface: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The JSON card of a module."""
     config = ModuleConfig.from_dict(module.model_config)
     layers = list(module.actor)
     return {
+        **interface,
         "role": role,
-        "observation_layout": {name: list(ends) for name, ends in interface.observation_layout.items()},
         "observation_size": layers[0].weight.shape[1],
         "action_size": layers[-1].weight.shape[0],
         "activation": config.activation,
         "hidden": list(config.hidden),
         "normalizer": {"epsilon": config.epsilon, "clip": config.clip},
-        "actuation": dict(interface.actuation),
-        "body": interface.body,
-        "control_dt": interface.control_dt,
         "provenance": dict(provenance),
     }
 
 
 def export_module(
-    module: PolicyModule, path: Path, *, role: str, interface: Interface, provenance: Mapping[str, Any]
+    module: PolicyModule, path: Path, *, role: str, interface: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> Path:
     """Write one policy.
 
@@ -65,7 +53,7 @@ def export_module(
         module: A module of a learner, an env runner or a checkpoint.
         path: Stem of the two files.
         role: supporter or recipient.
-        interface: The environment it belongs to.
+        interface: What the environment decides, from `assistmimic_env.policy.policy_interface`.
         provenance: Where it comes from; free, for people.
 
     Returns:
@@ -76,7 +64,7 @@ def export_module(
 
 
 def export_pair(
-    modules: Mapping[str, PolicyModule], folder: Path, *, interface: Interface, provenance: Mapping[str, Any]
+    modules: Mapping[str, PolicyModule], folder: Path, *, interface: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> Path:
     """Write the policies of both roles into a folder and return the folder."""
     for role in ROLES:

@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from assistmimic_env import rotations
 from assistmimic_env.actuation import limit_norm, target_to_action
-from assistmimic_env.config import CONTROL_DT
 from assistmimic_env.simulation import PairSimulation
 from numpy.typing import NDArray
 
 from .adapter import ROLES
-from .export import Interface, export_pair
+from .export import export_pair, interface_of
 from .module import ModuleConfig, Perceptron, PolicyModule
 from .normalizer import Moments
 
@@ -43,7 +42,7 @@ class WarmStart:
     """Standard deviation added to the actions that make the states."""
     lead: float = 1.0
     """How far the targets lead the reference, in units of kd / kp."""
-    epochs: int = 20
+    epochs: int = 10
     """Passes over the samples."""
     batch_size: int = 512
     """Rows per gradient step."""
@@ -137,7 +136,6 @@ def warm_start(
     simulation: PairSimulation,
     folder: Path,
     *,
-    interface: Interface,
     config: ModuleConfig,
     settings: WarmStart,
     seed: int,
@@ -147,7 +145,6 @@ def warm_start(
     Args:
         simulation: See `collect`.
         folder: Receives `supporter.*` and `recipient.*`.
-        interface: Goes into the cards.
         config: Networks and normalisers.
         settings: Sampling and optimisation.
         seed: Seed of everything random.
@@ -172,20 +169,10 @@ def warm_start(
         "fitting_seconds": round(time.monotonic() - sampled, 2),
         "action_error": {role: error for role, (_, error) in fitted.items()},
     }
+    interface = interface_of(simulation)
     provenance = {"method": "reference feed-forward", "seed": seed, **report}
     export_pair({role: module for role, (module, _) in fitted.items()}, folder, interface=interface, provenance=provenance)
     return report
-
-
-def interface_of(simulation: PairSimulation) -> Interface:
-    """What a policy card says about an environment."""
-    layout = simulation.layout
-    return Interface(
-        observation_layout={name: (layout[name].start, layout[name].stop) for name in layout.sizes},
-        actuation={"law": simulation.config.actuation},
-        body=simulation.config.body,
-        control_dt=CONTROL_DT,
-    )
 
 
 def _regress(actor: Perceptron, inputs: torch.Tensor, targets: torch.Tensor, settings: WarmStart) -> float:

@@ -65,4 +65,4 @@ def _print_table(rows: list[list[str]]) -> None:
     table = Table(title, *names)
     for quantity in zip(*(row[1:] for row in rows), strict=True):
         table.add_row(*quantity)
-    Console().print(table)
+    Console(markup=False).print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json as json_module
 import os
 import platform
@@ -34,7 +35,7 @@ def collect() -> dict[str, object]:
         "assistmimic": lambda: metadata.version("assistmimic"),
         "python": platform.python_version,
         "platform": lambda: f"{platform.platform()}, {os.cpu_count()} CPUs",
-        "versions": lambda: {name: _version(name) for name in CORE + OPTIONAL},
+        "versions": lambda: {name: _core_version(name) for name in CORE} | {name: _version(name) for name in OPTIONAL},
         "extras": _extras,
         "environments": _environments,
         "clips": _clips,
@@ -55,6 +56,15 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _core_version(name: str) -> str:
+    """Return the version of a package that must be there, after trying to import it."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        return f"{_version(name)}, error: {type(error).__name__}: {error}"
+    return _version(name)
 
 
 def _extras() -> dict[str, str]:

@@ -23,6 +23,9 @@ Clips = "str | os.PathLike[str] | PairClip | Sequence[str | os.PathLike[str] | P
 
 _ID = re.compile(r"^(?:(?P<namespace>[\w-]+)/)?(?P<name>[\w-]+?)(?:-v(?P<version>\d+))?$")
 
+_MAKE_OPTIONS = ("render_mode", "max_cycles", "clips", "config")
+_MAKE_VEC_OPTIONS = ("num_envs", "threads", "clips", "config")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSpec:
@@ -30,7 +33,7 @@ class EnvSpec:
 
     Attributes:
         id: ``Namespace/Name-vN``.
-        clips: Bundled clips, or a folder of them (ending in ``/``).
+        clips: Bundled clips (``clip.bundled_clips()``) or files.
         held_out: Bundled clips of the same kind that training does not see.
         description: One sentence.
         options: Defaults that differ from ``EnvConfig``'s.
@@ -122,7 +125,7 @@ def make(
     """
     from .parallel import PairEnv
 
-    settings = _config(id, config, options, extra=("render_mode", "max_cycles", "clips", "config"))
+    settings = _config(id, config, options, extra=_MAKE_OPTIONS)
     motion = resolve_clips(id, clips)
     return PairEnv(motion, config=settings, render_mode=render_mode, max_cycles=max_cycles, name=spec(id).id)
 
@@ -148,7 +151,7 @@ def make_vec(
     """
     from .vector import VectorEnv
 
-    settings = _config(id, config, options, extra=("num_envs", "threads", "clips", "config"))
+    settings = _config(id, config, options, extra=_MAKE_VEC_OPTIONS)
     return VectorEnv(resolve_clips(id, clips), num_envs, config=settings, threads=threads, name=spec(id).id)
 
 
@@ -169,11 +172,21 @@ def make_single(id: str, *, role: str = "recipient", partner: Partner = "replay"
     """
     from .single import SingleAgentEnv
 
+    _check_names(id, options, ("role", "partner", *_MAKE_OPTIONS))
     return SingleAgentEnv(make(id, **options), role=role, partner=partner)
 
 
 def _config(id: str, config: EnvConfig | None, options: Mapping[str, Any], *, extra: tuple[str, ...]) -> EnvConfig:
-    from .config import EnvConfig, env_config
+    from .config import env_config
+
+    _check_names(id, options, extra)
+    base = env_config(**spec(id).options) if config is None else config
+    return env_config(base, **options)
+
+
+def _check_names(id: str, options: Mapping[str, Any], extra: tuple[str, ...]) -> None:
+    """Refuse options that exist neither in ``EnvConfig`` nor among ``extra``."""
+    from .config import EnvConfig
 
     known = (*EnvConfig.__dataclass_fields__, *extra)
     for name in options:
@@ -181,8 +194,6 @@ def _config(id: str, config: EnvConfig | None, options: Mapping[str, Any], *, ex
             raise UnknownOptionError(
                 f"{spec(id).id} has no option '{name}'.{did_you_mean(name, known)} Options: {', '.join(sorted(known))}."
             )
-    base = env_config(**spec(id).options) if config is None else config
-    return env_config(base, **options)
 
 
 def resolve_clips(id: str, clips: Any = None) -> tuple[PairClip, ...]:
@@ -194,7 +205,7 @@ def resolve_clips(id: str, clips: Any = None) -> tuple[PairClip, ...]:
     from .clip import PairClip, load_clip
 
     if clips is None:
-        clips = spec(id).clips
+        return tuple(load_clip(name) for name in spec(id).clips)
     items = [clips] if isinstance(clips, (str, os.PathLike, PairClip)) else list(clips)
     found: list[PairClip] = []
     for item in items:

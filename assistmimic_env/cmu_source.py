@@ -1,7 +1,7 @@
 """Reading the key frames of the CMU takes 22_01 and 23_01, and playing them back at any frame.
 
 The folder holds ``22_01_keyframes.txt``, ``23_01_keyframes.txt`` (a frame number and 62 channels per line: root
-position, then Z-Y-X Euler angles in degrees) and ``skeletons.json``; see ``docs/clips.md``.
+position, then Z-Y-X Euler angles in degrees) and ``skeletons.json`` (joints, parents, offsets, unit).
 """
 
 from __future__ import annotations
@@ -197,16 +197,16 @@ def _skeleton(
         joints = tuple(str(name) for name in data["joints"][:_MAX_JOINTS])
         above, table, unit = data["parents"], data["offsets_units"][subject], float(data["unit_m"])
         parents = tuple(joints.index(above[joint]) if joint in above else -1 for joint in joints)
-        offsets = np.array([table.get(joint, (0.0, 0.0, 0.0)) for joint in joints], dtype=np.float64) * unit
+        units = np.array([table.get(joint, (0.0, 0.0, 0.0)) for joint in joints], dtype=np.float64)
         kinematics.levels(parents)
-        offsets = offsets.reshape(len(joints), 3)
+        units = units.reshape(len(joints), 3)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClipError(f"{path}: not a skeleton of subject {subject} ({type(error).__name__}: {error}).") from error
     missing = [joint for joint in _TURNING if joint not in joints]
-    if missing or not np.isfinite(offsets).all():
+    if missing or not np.isfinite([unit, *units.ravel()]).all():
         problem = f"missing joint(s) {', '.join(missing)}" if missing else "bone lengths that are not finite"
         raise ClipError(f"{path}: subject {subject} has {problem}.")
-    return joints, parents, offsets, unit
+    return joints, parents, units * unit, unit
 
 
 def _table(path: Path, text: bytes) -> Array:

@@ -6,13 +6,13 @@ unpickled, every size is capped, and whatever does not fit is a `PolicyError` th
 what was found.
 
 The network: observations normalised with a running mean and variance and clipped, then linear layers with an activation
-between them. Its last layer is the mean action.
+between them. Its last layer is the mean action. A composer (`Mixture`) is such a network whose outputs weigh the
+actions of several others.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -26,34 +26,32 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
-from .actuation import KNEE_FLEXION_SCALE, TARGET_LIMIT
-from .config import CONTROL_DT, ActuationLaw
 from .errors import PolicyError
+from .policy_card import ANY_ROLE, FORMAT, ROLES, VERSION, Mixture, PolicyCard, policy_interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
-
-    from .body import BodySpec
 
     Float32 = NDArray[np.float32]
     StrPath = str | os.PathLike[str]
 
-FORMAT: Final = "assistmimic-policy"
-VERSION: Final = 1
-ROLES: Final = ("supporter", "recipient")
+__all__ = [
+    "ANY_ROLE", "FORMAT", "ROLES", "VERSION", "Actor", "HoldPolicy", "Mixture", "Policy", "PolicyCard", "RandomPolicy",
+    "load_pair", "policy_interface", "save_policy", "write_atomically",
+]  # fmt: skip
 
 MAX_TENSOR_BYTES: Final = 256 * 2**20
 MAX_CARD_BYTES: Final = 2**20
-MAX_TENSORS: Final = 64
-MAX_LAYERS: Final = 16
+MAX_TENSORS: Final = 512
 
 _ACTIVATIONS: Final[dict[str, Callable[[Any], Any]]] = {
     "silu": lambda x: 0.5 * x * (1.0 + np.tanh(0.5 * x)),
     "relu": lambda x: np.maximum(x, 0.0),
     "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))),
     "tanh": np.tanh,
+    "none": lambda x: x,
 }
 
 
@@ -63,124 +61,6 @@ class Actor(Protocol):
     def act(self, observation: Float32) -> Float32:
         """Choose actions, (..., observation size) -> (..., action size)."""
         ...
-
-
-def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: ActuationLaw) -> dict[str, Any]:
-    """Describe what a policy must know about its environment: the part of its card that an environment decides.
-
-    Args:
-        layout: The environment's observation layout, name -> slice, blocks in order; groups of blocks after them
-            are left out.
-        body: The environment's body.
-        actuation: The environment's servo law.
-
-    Returns:
-        ``observation_layout``, ``actuation``, ``body`` and ``control_dt`` of a card, for `Policy.check` and for export.
-    """
-    blocks: dict[str, tuple[int, int]] = {}
-    stop = 0
-    for name, block in layout.items():
-        if block.start == stop:
-            stop = block.stop
-            blocks[name] = (block.start, stop)
-    limit = TARGET_LIMIT if actuation == "so3" else None
-    law = {"law": actuation, "scale": math.pi, "knee_flexion_scale": KNEE_FLEXION_SCALE, "target_limit": limit}
-    return {"observation_layout": blocks, "actuation": law, "body": body.name, "control_dt": CONTROL_DT}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyCard:
-    """What a policy is and which environment it fits; the JSON half of an export."""
-
-    role: str
-    """Who it controls, ``supporter`` or ``recipient``."""
-    observation_layout: Mapping[str, tuple[int, int]]
-    """Name of each block of the observation -> its start and stop, in order and without gaps."""
-    observation_size: int
-    """Width of an observation."""
-    action_size: int
-    """Width of an action."""
-    activation: str
-    """Name of the activation between the layers: silu, relu, elu or tanh."""
-    hidden: tuple[int, ...]
-    """Widths of the hidden layers."""
-    normalizer_epsilon: float
-    """Added to the variance before the square root."""
-    normalizer_clip: float
-    """Bound of a normalised observation."""
-    actuation: Mapping[str, Any]
-    """How the environment turns an action into a servo target."""
-    body: str
-    """Name of the body, e.g. ``smpl24``."""
-    control_dt: float
-    """Time between two actions [s]."""
-    provenance: Mapping[str, Any]
-    """Where it comes from: free, for people."""
-
-    @classmethod
-    def from_json(cls, card: Mapping[str, Any], *, where: str = "card") -> PolicyCard:
-        """Check a JSON object and turn it into a card.
-
-        Args:
-            card: The decoded JSON object.
-            where: What to call it in messages.
-
-        Returns:
-            The card.
-
-        Raises:
-            PolicyError: A key is missing or its value is not what it must be.
-        """
-        read = _Reader(where, card)
-        read.equal("format", FORMAT)
-        read.equal("version", VERSION)
-        normalizer = _Reader(f"{where}, normalizer", read.mapping("normalizer"))
-        size = read.integer("observation_size", 1, 10**6)
-        return cls(
-            role=read.choice("role", ROLES),
-            observation_layout=read.layout("observation_layout", size),
-            observation_size=size,
-            action_size=read.integer("action_size", 1, 10**5),
-            activation=read.choice("activation", _ACTIVATIONS),
-            hidden=read.widths("hidden"),
-            normalizer_epsilon=normalizer.positive("epsilon"),
-            normalizer_clip=normalizer.positive("clip"),
-            actuation=read.mapping("actuation"),
-            body=read.text("body"),
-            control_dt=read.positive("control_dt"),
-            provenance=read.mapping("provenance"),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the card as a JSON object; `from_json` is its inverse."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "role": self.role,
-            "observation_layout": {name: list(ends) for name, ends in self.observation_layout.items()},
-            "observation_size": self.observation_size,
-            "action_size": self.action_size,
-            "activation": self.activation,
-            "hidden": list(self.hidden),
-            "normalizer": {"epsilon": self.normalizer_epsilon, "clip": self.normalizer_clip},
-            "actuation": dict(self.actuation),
-            "body": self.body,
-            "control_dt": self.control_dt,
-            "provenance": dict(self.provenance),
-        }
-
-    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the name and shape of every tensor that belongs to this card."""
-        widths = (self.observation_size, *self.hidden, self.action_size)
-        shapes: dict[str, tuple[int, ...]] = {
-            "normalizer.mean": (self.observation_size,),
-            "normalizer.variance": (self.observation_size,),
-            "log_std": (self.action_size,),
-        }
-        for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-            shapes[f"actor.{layer}.weight"] = (outputs, inputs)
-            shapes[f"actor.{layer}.bias"] = (outputs,)
-        return shapes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,8 +80,8 @@ class Policy:
         for name, array in self.tensors.items():
             if not np.all(np.isfinite(array)):
                 raise PolicyError(f"{self.source}: tensor '{name}' holds values that are not finite. Export it again.")
-        if np.any(self.tensors["normalizer.variance"] < 0.0):
-            raise PolicyError(f"{self.source}: tensor 'normalizer.variance' holds negative values. Export it again.")
+            if name.endswith(".variance") and np.any(array < 0.0):
+                raise PolicyError(f"{self.source}: tensor '{name}' holds negative values. Export it again.")
 
     @classmethod
     def load(cls, path: StrPath) -> Policy:
@@ -246,13 +126,15 @@ class Policy:
                 f"{self.source}: observation has shape {x.shape}, expected (..., {self.card.observation_size}). "
                 "See which blocks differ with policy.check(...)."
             )
-        mean, scale, layers = self._network
-        x = np.clip((x - mean) * scale, -self.card.normalizer_clip, self.card.normalizer_clip)
-        activation = _ACTIVATIONS[self.card.activation]
-        for weight, bias in layers[:-1]:
-            x = activation(x @ weight + bias)
-        weight, bias = layers[-1]
-        return (x @ weight + bias).astype(np.float32)
+        actor, *primitives = self._networks
+        if self.card.mixture is None:
+            return actor(x).astype(np.float32)
+        weights = actor(x)
+        if self.card.mixture.softmax:
+            weights = _softmax(weights)
+        weights = np.clip(weights, -1.0, 1.0)
+        mixed = sum(weights[..., i, None] * primitive(x) for i, primitive in enumerate(primitives))
+        return np.asarray(mixed, np.float32)
 
     def check(self, interface: Mapping[str, Any], *, action_size: int, role: str | None = None) -> None:
         """Make sure that the policy fits an environment.
@@ -265,7 +147,8 @@ class Policy:
         Raises:
             PolicyError: Something differs; the message lists everything that does.
         """
-        expected = {**interface, "action_size": action_size} | ({} if role is None else {"role": role})
+        played = {} if role is None or self.role == ANY_ROLE else {"role": role}
+        expected = {**interface, "action_size": action_size, **played}
         found = {name: self.card.to_json().get(name) for name in expected}
         differences = _differences(_plain(expected), _plain(found))
         if differences:
@@ -276,13 +159,59 @@ class Policy:
             )
 
     @cached_property
-    def _network(self) -> tuple[NDArray[np.float64], NDArray[np.float64], list[tuple[Any, Any]]]:
-        """Mean, reciprocal standard deviation, and (weight (in, out), bias) per layer, in float64."""
-        double = {name: np.asarray(array, np.float64) for name, array in self.tensors.items()}
-        scale = 1.0 / np.sqrt(double["normalizer.variance"] + self.card.normalizer_epsilon)
-        count = len(self.card.hidden) + 1
-        layers = [(double[f"actor.{i}.weight"].T, double[f"actor.{i}.bias"]) for i in range(count)]
-        return double["normalizer.mean"], scale, layers
+    def _networks(self) -> list[_Network]:
+        """The actor or composer, then the primitives."""
+        card, mixture = self.card, self.card.mixture
+        if mixture is None:
+            return [_network(self, "actor", "normalizer", len(card.hidden), card.activation)]
+        composer = _network(self, "actor", "normalizer", len(card.hidden), card.activation, ending=mixture.ending)
+        return [composer] + [
+            _network(self, f"primitive.{i}", "primitive_normalizer", len(mixture.hidden), mixture.activation)
+            for i in range(mixture.primitives)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Network:
+    """A normaliser and a perceptron, in float64."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    clip: float
+    layers: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    activation: str
+    ending: str
+
+    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map (..., inputs) to (..., outputs)."""
+        rows = np.clip((rows - self.mean) * self.scale, -self.clip, self.clip)
+        between = _ACTIVATIONS[self.activation]
+        for weight, bias in self.layers[:-1]:
+            rows = between(rows @ weight + bias)
+        weight, bias = self.layers[-1]
+        return _ACTIVATIONS[self.ending](rows @ weight + bias)
+
+
+def _network(
+    policy: Policy, name: str, normalizer: str, hidden: int, activation: str, *, ending: str = "none"
+) -> _Network:
+    """Gather one network of a policy's tensors; weights are kept as (inputs, outputs)."""
+    double = {key: np.asarray(array, np.float64) for key, array in policy.tensors.items() if key.startswith(f"{name}.")}
+    mean, variance = (np.asarray(policy.tensors[f"{normalizer}.{part}"], np.float64) for part in ("mean", "variance"))
+    return _Network(
+        mean=mean,
+        scale=1.0 / np.sqrt(variance + policy.card.normalizer_epsilon),
+        clip=policy.card.normalizer_clip,
+        layers=tuple((double[f"{name}.{i}.weight"].T, double[f"{name}.{i}.bias"]) for i in range(hidden + 1)),
+        activation=activation,
+        ending=ending,
+    )
+
+
+def _softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Positive numbers with the sum 1 along the last axis."""
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,7 +316,7 @@ def load_pair(folder: StrPath) -> dict[str, Policy]:
         raise PolicyError(f"{folder}: no such folder. Give the folder that holds supporter.json and recipient.json.")
     pair = {role: Policy.load(folder / role) for role in ROLES}
     for role, policy in pair.items():
-        if policy.role != role:
+        if policy.role not in (role, ANY_ROLE):
             raise PolicyError(f"{folder / role}.json: role is '{policy.role}', expected '{role}'. Were files swapped?")
     return pair
 
@@ -405,77 +334,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-class _Reader:
-    """Reads values of a JSON object and says precisely what is wrong with them."""
-
-    def __init__(self, where: str, values: Mapping[str, Any]) -> None:
-        self.where = where
-        self.values = values
-
-    def fail(self, key: str, expected: str) -> PolicyError:
-        found = repr(self.values[key]) if key in self.values else "nothing"
-        found = found if len(found) <= 80 else found[:77] + "..."
-        return PolicyError(f"{self.where}: '{key}' must be {expected}, found {found}. Export the policy again.")
-
-    def equal(self, key: str, expected: object) -> None:
-        if self.values.get(key) != expected:
-            raise self.fail(key, repr(expected))
-
-    def choice(self, key: str, choices: Iterable[str]) -> str:
-        value = self.values.get(key)
-        if not isinstance(value, str) or value not in choices:
-            raise self.fail(key, "one of " + ", ".join(choices))
-        return value
-
-    def text(self, key: str) -> str:
-        value = self.values.get(key)
-        if not isinstance(value, str) or not value:
-            raise self.fail(key, "a name")
-        return value
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        value: Any = self.values.get(key)
-        if not _is_integer(value) or not low <= value <= high:
-            raise self.fail(key, f"an integer from {low} to {high}")
-        return value
-
-    def positive(self, key: str) -> float:
-        value = self.values.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < 1e9:
-            raise self.fail(key, "a positive number")
-        return float(value)
-
-    def mapping(self, key: str) -> Mapping[str, Any]:
-        value = self.values.get(key)
-        if not isinstance(value, Mapping):
-            raise self.fail(key, "an object")
-        return value
-
-    def widths(self, key: str) -> tuple[int, ...]:
-        value: Any = self.values.get(key)
-        sound = isinstance(value, list | tuple) and len(value) <= MAX_LAYERS
-        if not sound or not all(_is_integer(width) and 1 <= width <= 65536 for width in value):
-            raise self.fail(key, f"a list of at most {MAX_LAYERS} widths from 1 to 65536")
-        return tuple(value)
-
-    def layout(self, key: str, size: int) -> dict[str, tuple[int, int]]:
-        layout: dict[str, tuple[int, int]] = {}
-        stop = 0
-        for name, ends in self.mapping(key).items():
-            sound = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_integer(end) for end in ends)
-            if not sound or ends[0] != stop or ends[1] < stop:
-                raise self.fail(key, f"blocks [start, stop] without gaps; '{name}' has to start at {stop}")
-            stop = ends[1]
-            layout[name] = (ends[0], stop)
-        if stop != size:
-            raise self.fail(key, f"blocks that end at observation_size = {size}, they end at {stop}")
-        return layout
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _stem(path: StrPath) -> Path:

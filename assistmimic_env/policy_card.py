@@ -43,7 +43,8 @@ def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: 
         actuation: The environment's servo law.
 
     Returns:
-        ``observation_layout``, ``actuation``, ``body``, ``control_dt`` and ``upright`` of a card, for `Policy.check` and for export.
+        ``observation_layout``, ``actuation``, ``body``, ``control_dt`` and ``upright`` of a card, for `Policy.check`
+        and for export.
     """
     blocks: dict[str, tuple[int, int]] = {}
     stop = 0

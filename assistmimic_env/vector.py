@@ -328,7 +328,10 @@ def stack_actions(actions: Mapping[str, Any], shape: tuple[int, ...]) -> NDArray
 
 
 def _checked_action(role: str, action: Any, shape: tuple[int, ...]) -> NDArray[np.floating]:
-    array = np.asarray(action)
+    try:
+        array = np.asarray(action)
+    except ValueError as error:
+        raise ActionError(f"the action of '{role}' is no array of shape {shape}: {error}") from error
     if array.dtype.kind not in "fiu":
         raise ActionError(f"the action of '{role}' has the type {array.dtype}, expected floating point numbers.")
     if array.shape != shape:

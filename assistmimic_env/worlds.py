@@ -198,11 +198,11 @@ class Worlds:
         """
         if variant is not None:
             self._set_variant(ids, variant)
-        self._batch.reset(ids=ids, stage=_NONE)
+        self._batch.reset(ids=np.sort(ids), stage=_NONE)
         self._qpos[ids] = qpos.reshape(len(ids), -1)
         self._qvel[ids] = qvel.reshape(len(ids), -1)
         self._ctrl[ids] = targets.reshape(len(ids), -1)
-        self._batch.forward(ids=ids)
+        self._batch.forward(ids=np.sort(ids))
         self._read_forces(ids)
 
     def _set_variant(self, ids: Ids, variant: Ids) -> None:
@@ -266,7 +266,7 @@ class Worlds:
         mass, inertia = self._batch.expand("body_mass"), self._batch.expand("body_inertia")
         mass[ids, people] = np.stack([m.body_mass[people] for m in models]) * rows
         inertia[ids, people] = np.stack([m.body_inertia[people] for m in models]) * rows[..., None]
-        self._batch.set_const(ids=ids)
+        self._batch.set_const(ids=np.sort(ids))
 
     # --- saving ----------------------------------------------------------------------------------------
 
@@ -286,9 +286,9 @@ class Worlds:
         """Write a state back, also into other worlds than it was taken from."""
         self._set_variant(ids, state.variant)
         self._restore_people(state, ids)
-        self._batch.reset(ids=ids, stage=_NONE)
+        self._batch.reset(ids=np.sort(ids), stage=_NONE)
         self._batch.state[ids] = state.physics
-        self._batch.forward(ids=ids)
+        self._batch.forward(ids=np.sort(ids))
         self.contact_force[ids], self.torque[ids] = state.contact_force, state.torque
 
     def _restore_people(self, state: WorldsState, ids: Ids) -> None:

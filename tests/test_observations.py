@@ -28,7 +28,7 @@ parity = pytest.mark.skipif(not GOLDEN.is_dir(), reason="PHC's reference vectors
 """Product code needs no reference vectors; these tests do."""
 
 
-# --- Parity with PHC ----------------------------------------------------------------------------------------
+# --- Parity with PHC ------------------------------------------------------------------------------------------
 
 
 def golden(name: str) -> dict[str, np.ndarray]:
@@ -96,7 +96,7 @@ def test_mean_error_rule_equals_phc(checked: bool) -> None:
     np.testing.assert_array_equal(failed | arrays["in_pass_time"], arrays[f"out_reset_{suffix}"].astype(bool))
 
 
-# --- Invariance ---------------------------------------------------------------------------------------------
+# --- Invariance -----------------------------------------------------------------------------------------------
 
 
 def random_state(seed: int, bodies: int = 24, batch: tuple[int, ...] = (20,)) -> list[np.ndarray]:
@@ -274,7 +274,9 @@ def test_every_partner_block_is_what_the_layout_says() -> None:
 def test_hand_contacts_are_seen_by_both() -> None:
     """What is mine is the partner's partner's."""
     vec = shaken(num_envs=8)
-    mine, theirs = (vec.simulation.observation[..., vec.layout[name]] for name in ("hand_contact", "partner_hand_contact"))
+    mine, theirs = (
+        vec.simulation.observation[..., vec.layout[name]] for name in ("hand_contact", "partner_hand_contact")
+    )
     np.testing.assert_array_equal(mine, theirs[:, ::-1])
 
 

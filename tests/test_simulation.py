@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
-from toys import BODY, by_role, make_env, make_vec, pose_action, rising_clip, standing_clip
+from toys import BODY, by_role, make_env, make_vec, pose_action, rising_clip, sent, standing_clip
 
 from assistmimic_env import kinematics, metrics, rotations
 from assistmimic_env.clip import ROLES, PairClip
@@ -155,7 +155,9 @@ def test_sixteen_bodies_decide_failure() -> None:
 def test_episode_fails_when_the_mean_error_of_either_person_passes_the_limit() -> None:
     """Compared with a plain mean over the reset bodies, in many worlds, at every step."""
     limit, worlds, failures = 0.1, 16, set()
-    simulation = PairSimulation([standing_clip()], worlds, EnvConfig(termination_distance=limit), threads=1, auto_reset=False)
+    simulation = PairSimulation(
+        [standing_clip()], worlds, EnvConfig(termination_distance=limit), threads=1, auto_reset=False
+    )
     simulation.seed(np.arange(worlds))
     simulation.reset(np.arange(worlds), frame=np.full(worlds, 10))
     rng = np.random.default_rng(0)
@@ -227,7 +229,7 @@ def test_step_limit_truncates_and_is_no_success() -> None:
     assert not env.agents
 
 
-# --- Success ----------------------------------------------------------------------------------------------------
+# --- Success --------------------------------------------------------------------------------------------------
 
 
 def play(vec: VectorEnv, *, recipient: str) -> dict[str, Any]:
@@ -266,7 +268,9 @@ def test_tracking_to_the_end_is_success_in_all_ways() -> None:
     assert episode["task_success"]
 
 
-@pytest.mark.parametrize(("raised", "settled"), [((30, 44), True), ((30, 45), False), ((50, 51), False), ((59, 60), False)])
+@pytest.mark.parametrize(
+    ("raised", "settled"), [((30, 44), True), ((30, 45), False), ((50, 51), False), ((59, 60), False)]
+)
 def test_only_the_last_half_second_decides_settling(raised: tuple[int, int], settled: bool) -> None:
     """The recipient stands still while its reference is 0.2 m higher in some of 60 frames; the last 16 count."""
     clip = standing_clip(60)
@@ -277,7 +281,7 @@ def test_only_the_last_half_second_decides_settling(raised: tuple[int, int], set
     assert episode["task_success"] == settled
 
 
-# --- Divergence ---------------------------------------------------------------------------------------------------
+# --- Divergence -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, 1e12])
@@ -329,7 +333,7 @@ def test_diverged_single_world_ends_and_can_be_reset() -> None:
         np.testing.assert_array_equal(env.step(action)[0]["supporter"], fresh.step(action)[0]["supporter"])
 
 
-# --- Save and restore ----------------------------------------------------------------------------------------------
+# --- Save and restore -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", [0, 7, 40])
@@ -339,7 +343,7 @@ def test_restored_worlds_continue_bit_for_bit(when: int) -> None:
     vec.reset(seed=0)
     for _ in range(when):
         vec.step(shaky_actions(vec, rng))
-    state = pickle.loads(pickle.dumps(vec.get_state()))
+    state = sent(vec.get_state())
     actions, steps = [], []
     for _ in range(60):
         actions.append(shaky_actions(vec, rng))
@@ -382,7 +386,7 @@ def test_saved_state_does_not_change_while_the_worlds_go_on() -> None:
     assert pickle.dumps(state) == saved
 
 
-# --- Impairments -----------------------------------------------------------------------------------------------------
+# --- Impairments ----------------------------------------------------------------------------------------------
 
 DERIVED = {"body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0", "actuator_acc0", "light_poscom0"}
 """What MuJoCo computes from masses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,3 +96,8 @@ def pose_action(simulation: PairSimulation, frame: int | np.ndarray | None = Non
 def by_role(action: np.ndarray) -> dict[str, np.ndarray]:
     """(..., 2, A) -> role -> (..., A)."""
     return {role: action[..., index, :] for index, role in enumerate(ROLES)}
+
+
+def sent(value: Any, dump: Callable[[Any], bytes] = pickle.dumps) -> Any:
+    """What arrives in another process: pickled and read again."""
+    return pickle.loads(dump(value))  # noqa: S301 - our own bytes

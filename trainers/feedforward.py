@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from assistmimic_env import rotations
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from .adapter import ROLES
 from .export import export_pair, interface_of
-from .module import ModuleConfig, Perceptron, PolicyModule
+from .module import ModuleConfig, Perceptron, PolicyModule, blank_module
 from .normalizer import Moments
 
 Array = NDArray[np.float64]
@@ -116,11 +115,7 @@ def fit_module(
         The module, and the root-mean-square error of its actions on the samples.
     """
     torch.manual_seed(seed)
-    module = PolicyModule(
-        observation_space=_box(observation.shape[1]),
-        action_space=_box(action.shape[1]),
-        model_config=replace(config, init_from=None).to_dict(),
-    )
+    module = blank_module(observation.shape[1], action.shape[1], replace(config, init_from=None).to_dict())
     rows, targets = torch.from_numpy(observation), torch.from_numpy(action)
     module.normalizer.update(Moments.of(rows))
     inputs = module.normalizer(rows)[:, :single_person].contiguous()
@@ -200,7 +195,3 @@ def _adopt(module: PolicyModule, actor: Perceptron, single_person: int) -> None:
         mine.bias.copy_(theirs.bias)
         mine.weight.zero_() if index == 0 else None
         mine.weight[:, : theirs.weight.shape[1]] = theirs.weight
-
-
-def _box(size: int) -> gymnasium.spaces.Box:
-    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)

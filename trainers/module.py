@@ -6,11 +6,11 @@ learners, env runners and restarted env runners start equal, and a later restore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
@@ -21,14 +21,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from .normalizer import Normalizer
-
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "silu": nn.functional.silu,
-    "relu": torch.relu,
-    "elu": nn.functional.elu,
-    "tanh": torch.tanh,
-}
-"""Activation functions an exported policy may name."""
+from .perceptron import ACTIVATIONS, Perceptron
 
 NEW_KEYS = ("critic.", "value_normalizer.", "normalizer.count")
 """Prefixes of the state that an exported policy does not carry; everything else must be there."""
@@ -75,32 +68,6 @@ class ModuleConfig:
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
-
-
-class Perceptron(nn.ModuleList):
-    """Fully connected layers with an activation between them; its state keys are `<layer>.weight` and `<layer>.bias`.
-
-    Args:
-        sizes: Widths, the input first and the output last.
-        activation: Key of `ACTIVATIONS`.
-        output_gain: Factor on the initial weights of the last layer.
-    """
-
-    def __init__(self, sizes: Sequence[int], *, activation: str, output_gain: float) -> None:
-        layers = [nn.Linear(before, after) for before, after in pairwise(sizes)]
-        super().__init__(layers)
-        self.activation = ACTIVATIONS[activation]
-        with torch.no_grad():
-            for layer in layers:
-                nn.init.zeros_(layer.bias)
-            layers[-1].weight.mul_(output_gain)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map (..., input) to (..., output)."""
-        *hidden, last = self
-        for layer in hidden:
-            rows = self.activation(layer(rows))
-        return last(rows)
 
 
 class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
@@ -183,6 +150,22 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
             self.log_std.fill_(config.log_std)
 
 
+def blank_module(inputs: int, outputs: int, model_config: Mapping[str, Any]) -> PolicyModule:
+    """A module outside of RLlib.
+
+    Args:
+        inputs: Size of the observation.
+        outputs: Size of the action.
+        model_config: `ModuleConfig.to_dict()`.
+    """
+    low, high = np.full(inputs, -np.inf, np.float32), np.full(inputs, np.inf, np.float32)
+    return PolicyModule(
+        observation_space=gymnasium.spaces.Box(low, high),
+        action_space=gymnasium.spaces.Box(-1.0, 1.0, (outputs,), np.float32),
+        model_config=dict(model_config),
+    )
+
+
 def _check(policy: Policy, config: ModuleConfig, inputs: int, outputs: int) -> None:
     """Refuse a policy whose shape differs from the module's, naming what differs."""
     expected = {
@@ -192,6 +175,7 @@ def _check(policy: Policy, config: ModuleConfig, inputs: int, outputs: int) -> N
         "activation": config.activation,
         "normalizer_epsilon": config.epsilon,
         "normalizer_clip": config.clip,
+        "mixture": None,
     }
     found = {name: getattr(policy.card, name) for name in expected}
     wrong = [f"{name} is {found[name]}, expected {value}" for name, value in expected.items() if found[name] != value]

@@ -59,11 +59,13 @@ def build_pull_up(source: Annotated[Path, tyro.conf.Positional], *, out: Path) -
         out: The npz file to write.
     """
     from assistmimic_env.cmu import convert
+    from assistmimic_env.cmu_report import report
 
     out.parent.mkdir(parents=True, exist_ok=True)
     clip = convert(source)
     clip.save(out)
     print(f"{out}: {clip.duration:.2f} s, {clip.num_frames} frames at {clip.fps:g} fps")
+    print(report(clip, source))
 
 
 def build_sit_to_stand(*, out: Path) -> None:

@@ -69,7 +69,7 @@ def register(spec: EnvSpec) -> None:
         raise UnknownEnvironmentError(f"environment '{spec.id}' is registered already.")
     _SPECS[spec.id] = spec
     pettingzoo.register("parallel", spec.id, entry_point="assistmimic_env.registry:make", kwargs={"id": spec.id})
-    gymnasium.register(spec.id, entry_point="assistmimic_env.registry:make_single", kwargs={"id": spec.id})
+    gymnasium.register(spec.id, entry_point="assistmimic_env.registry:_make_registered", kwargs={"env_id": spec.id})
 
 
 def list_envs() -> list[EnvSpec]:
@@ -174,6 +174,11 @@ def make_single(id: str, *, role: str = "recipient", partner: Partner = "replay"
 
     _check_names(id, options, ("role", "partner", *_MAKE_OPTIONS))
     return SingleAgentEnv(make(id, **options), role=role, partner=partner)
+
+
+def _make_registered(env_id: str, **options: Any) -> SingleAgentEnv:
+    """Gymnasium's entry point; its ``make_vec`` has an argument ``id`` of its own."""
+    return make_single(env_id, **options)
 
 
 def _config(id: str, config: EnvConfig | None, options: Mapping[str, Any], *, extra: tuple[str, ...]) -> EnvConfig:

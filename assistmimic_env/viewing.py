@@ -89,9 +89,10 @@ class WorldWindow:
             self.close()
             self._open(model, data)
             self._clip = clip
-        with self._viewer.lock():
+        viewer: Any = self._viewer
+        with viewer.lock():
             mujoco.mj_copyData(self._data, model, data)
-        self._viewer.sync()
+        viewer.sync()
 
     def _open(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         before = set(threading.enumerate())

@@ -30,7 +30,8 @@ def main() -> None:
     for _ in range(arguments.steps):
         actions = {role: 0.1 * rng.standard_normal((vec.num_envs, 69), dtype=np.float32) for role in vec.agents}
         observations, rewards, terminated, truncated, info = vec.step(actions)
-        fractions += info["episode"]["fraction"][info["done"]].tolist()  # worlds that ended have already restarted
+        if "episode" in info:  # some worlds have ended, and have already begun their next episode
+            fractions += info["episode"]["fraction"][info["done"]].tolist()
     seconds = time.perf_counter() - start
 
     print(f"{arguments.steps * vec.num_envs / seconds:.0f} pair steps/s")

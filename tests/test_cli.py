@@ -17,16 +17,13 @@ from assistmimic_env.resources import asset_names, asset_path
 from assistmimic_trainers import cli
 from assistmimic_trainers.commands import info
 
-LEAVES = [
-    ("train",),
-    ("eval",),
-    ("render",),
-    ("bench",),
-    ("info",),
-    ("clips", "show"),
-    ("clips", "build-pull-up"),
-    ("clips", "build-sit-to-stand"),
-]
+
+def leaves(group: cli.Group) -> list[tuple[str, ...]]:
+    """The words of every command."""
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        found += [(name, *rest) for rest in leaves(command)] if isinstance(command, cli.Group) else [(name,)]
+    return found
 
 
 def run_program(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
@@ -47,15 +44,12 @@ def replace_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> No
     monkeypatch.setitem(sys.modules, "assistmimic_trainers.commands.info", module)
 
 
-def test_every_command_of_the_overview_is_listed_here() -> None:
-    """So that the tests below miss none."""
-    found = []
-    for name, command in cli.COMMANDS.commands.items():
-        found += [(name, sub) for sub in command.commands] if isinstance(command, cli.Group) else [(name,)]
-    assert found == LEAVES
+def test_the_commands_are_those_of_the_documentation() -> None:
+    """Of the README, at least."""
+    assert {"train", "eval", "render", "bench", "info", "clips"} <= set(cli.COMMANDS.commands)
 
 
-@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+@pytest.mark.parametrize("words", leaves(cli.COMMANDS), ids=" ".join)
 def test_every_command_explains_itself(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` exits with 0, says what the command does and describes every option."""
     assert cli.main([*words, "--help"]) == cli.OK

@@ -67,7 +67,7 @@ def test_bounds_are_finite_positive_and_follow_the_unit() -> None:
 
 
 def test_unknown_block_is_answered_with_the_closest() -> None:
-    with pytest.raises(ConfigError, match="no block 'goal_positon'. Did you mean 'goal_position'"):
+    with pytest.raises(ConfigError, match=r"no block 'goal_positon'\. Did you mean 'goal_position'"):
         LAYOUT["goal_positon"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -219,3 +220,17 @@ def test_window_without_a_display_is_one_clear_error() -> None:
     assert done.returncode == 0, done.stderr
     assert "no window can be opened here" in done.stdout
     assert "render_mode='rgb_array'" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="no virtual display is installed")
+def test_window_follows_the_worlds_and_the_process_ends_well() -> None:
+    """On a virtual display: it opens, changes its scene with the clip, and closes, by itself if need be."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import toys, numpy as np\n"
+    code += "env = toys.make_env(render_mode='human', clips=[toys.standing_clip(), toys.rising_clip()])\n"
+    code += "for clip in (0, 1): env.reset(seed=0, options={'clip': clip}); env.step(toys.by_role(np.zeros((2, 69))))\n"
+    code += "assert env.render() is None; print('shown')"
+    done = subprocess.run(
+        ["xvfb-run", "-a", sys.executable, "-W", "error", "-c", code],  # noqa: S607 - wherever it is installed
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.returncode) == ("shown", 0), done.stderr

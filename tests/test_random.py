@@ -12,7 +12,7 @@ ALL = np.arange(64)
 
 
 def test_uniform_numbers_are_uniform() -> None:
-    """Kolmogorov-Smirnov on 64 x 4000 numbers; measured p = 0.54 (seeds 0 to 63)."""
+    """Kolmogorov-Smirnov on 64 x 4000 numbers; measured p = 0.19."""
     numbers = Streams(np.arange(64)).uniform(ALL, 4000)
     assert (numbers >= 0.0).all() and (numbers < 1.0).all()
     assert stats.kstest(numbers.ravel(), "uniform").pvalue > 1e-3
@@ -27,9 +27,9 @@ def test_normal_numbers_are_standard_normal() -> None:
 
 @pytest.mark.parametrize("seeds", [np.arange(64), np.arange(64) * 2**32, -np.arange(64), 2**40 - np.arange(64)])
 def test_streams_of_related_seeds_are_independent(seeds: np.ndarray) -> None:
-    """No correlation between streams or between successive numbers: 64 x 4000 gives a spread of 0.016."""
+    """No correlation between streams or successive numbers; measured at most 4.9 standard deviations in 2016 pairs."""
     numbers = Streams(seeds).uniform(ALL, 4000) - 0.5
-    between = np.corrcoef(numbers)[~np.eye(64, dtype=bool)]
+    between = np.asarray(np.corrcoef(numbers))[~np.eye(64, dtype=bool)]
     assert np.abs(between).max() < 6.0 / np.sqrt(4000)
     assert np.std(between) == pytest.approx(1.0 / np.sqrt(4000), rel=0.1)
     within = np.mean(numbers[:, 1:] * numbers[:, :-1], axis=1) * 12.0

@@ -113,7 +113,7 @@ def test_matrices_agree_with_scipy_and_come_back(q: np.ndarray) -> None:
 
 
 def test_half_turns_come_back_from_their_matrices() -> None:
-    """w = 0: the trace formula fails there."""
+    """The trace formula fails at w = 0."""
     half_turns = np.vstack([np.eye(4)[1:], [[0.0, 0.6, 0.8, 0.0], [0.0, 0.6, 0.0, -0.8], [0.0, 0.0, 0.6, 0.8]]])
     assert same_rotation(rotations.from_matrix(rotations.to_matrix(half_turns)), half_turns)
 

@@ -86,7 +86,9 @@ def test_friction_and_stiffness_hold_for_every_contact(preset: str, friction: fl
 
 
 def test_servos_have_the_gains_and_limits_of_the_body() -> None:
-    scene = build_scene([replace(PAIR, bodies=(BODY, impaired(BODY, Impairment(gain={"Hip": 0.5}, torque_limit={"Hip": 20.0}))))])
+    scene = build_scene(
+        [replace(PAIR, bodies=(BODY, impaired(BODY, Impairment(gain={"Hip": 0.5}, torque_limit={"Hip": 20.0}))))]
+    )
     model = scene.model
     hip = model.actuator("supporter_L_Hip"), model.actuator("recipient_L_Hip")
     assert [servo.gainprm[0] for servo in hip] == [800.0, 400.0]
@@ -163,11 +165,26 @@ def test_forces_of_worlds_push_the_own_body_away_from_the_partner(make_worlds: C
 
 
 def test_variants_vary_in_numbers_only() -> None:
-    settings = [PAIR, Setting(bodies=(TALL, SMALL), furniture=(STOOL,)), Setting(bodies=(BODY, SMALL), furniture=(BED, STOOL))]
+    settings = [
+        PAIR,
+        Setting(bodies=(TALL, SMALL), furniture=(STOOL,)),
+        Setting(bodies=(BODY, SMALL), furniture=(BED, STOOL)),
+    ]
     scene = build_scene(settings)
-    sizes = {tuple(getattr(model, name) for name in ("nq", "nbody", "ngeom", "nbvh", "nexclude")) for model in scene.models}
+    sizes = {
+        tuple(getattr(model, name) for name in ("nq", "nbody", "ngeom", "nbvh", "nexclude")) for model in scene.models
+    }
     assert len(sizes) == 1
-    for name in ("body_mass", "body_inertia", "body_pos", "geom_size", "geom_pos", "geom_rbound", "qpos0", "body_subtreemass"):
+    for name in (
+        "body_mass",
+        "body_inertia",
+        "body_pos",
+        "geom_size",
+        "geom_pos",
+        "geom_rbound",
+        "qpos0",
+        "body_subtreemass",
+    ):
         assert name in scene.varying, name
         for variant, model in enumerate(scene.models):
             np.testing.assert_array_equal(scene.varying[name][variant], getattr(model, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 from toys import BODY, by_role, make_env, make_vec, pose_action, rising_clip, sent, standing_clip
 
-from assistmimic_env import kinematics, metrics, rotations
+from assistmimic_env import kinematics, list_envs, metrics, rotations, spec
+from assistmimic_env import make_vec as make_bundled_vec
 from assistmimic_env.clip import ROLES, PairClip
 from assistmimic_env.config import EnvConfig, Impairment
 from assistmimic_env.simulation import PairSimulation
 from assistmimic_env.vector import VectorEnv
 
+IDS = [entry.id for entry in list_envs()]
 Step = tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray, np.ndarray, dict[str, Any]]
 
 
@@ -131,12 +134,16 @@ def test_clip_end_truncates_with_the_true_last_observation() -> None:
     vec, env = make_vec(2, start_noise=1.0), make_env(start_noise=1.0)
     vec.reset(seed=5, options={"frame": 85})
     env.reset(seed=5, options={"frame": 85})
-    for step in range(4):
+    for _ in range(3):
         action = pose_action(vec.simulation)
-        observation, _, terminated, truncated, info = vec.step(by_role(action))
-        last, *_ = env.step(by_role(action[0]))
-        assert not terminated.any()
-        assert truncated.all() == (step == 3)
+        _, _, terminated, truncated, _ = vec.step(by_role(action))
+        env.step(by_role(action[0]))
+        assert not (terminated | truncated).any()
+    action = pose_action(vec.simulation)
+    observation, _, terminated, truncated, info = vec.step(by_role(action))
+    last, *_ = env.step(by_role(action[0]))
+    assert truncated.all()
+    assert not terminated.any()
     for role in ROLES:
         np.testing.assert_array_equal(info["final_observation"][role][0], last[role])
         assert not np.array_equal(observation[role][0], last[role])
@@ -179,11 +186,11 @@ def test_infinite_distance_switches_failing_off() -> None:
     vec = make_vec(4, termination_distance=np.inf)
     vec.reset(seed=0, options={"frame": 0})
     rng = np.random.default_rng(0)
-    for step in range(89):
-        _, _, terminated, truncated, info = vec.step({role: rng.uniform(-1, 1, (4, 69)) for role in ROLES})
-        assert not terminated.any()
-        assert truncated.any() == (step == 88)
-    assert not info["episode"]["success_50"].all()
+    steps = [vec.step({role: rng.uniform(-1, 1, (4, 69)) for role in ROLES}) for _ in range(89)]
+    assert not any(step[2].any() for step in steps)
+    assert not any(step[3].any() for step in steps[:-1])
+    assert steps[-1][3].all()
+    assert not steps[-1][4]["episode"]["success_50"].all()
 
 
 def test_failure_in_the_last_step_is_no_truncation() -> None:
@@ -220,8 +227,8 @@ def test_step_limit_truncates_and_is_no_success() -> None:
     """An episode that was cut short did not survive to the end of the clip."""
     env = make_env(max_cycles=5)
     env.reset(seed=0, options={"frame": 0})
-    for _ in range(5):
-        _, _, terminated, truncated, infos = env.step(by_role(pose_action(env.simulation)[0]))
+    steps = [env.step(by_role(pose_action(env.simulation)[0])) for _ in range(5)]
+    _, _, terminated, truncated, infos = steps[-1]
     assert truncated["supporter"]
     assert not terminated["supporter"]
     episode = infos["supporter"]["episode"]
@@ -253,6 +260,61 @@ def test_recipient_that_stays_seated_passes_the_papers_success_but_not_the_task(
     assert episode["success_50"]
     assert not episode["success_25"]
     assert not episode["task_success"]
+
+
+def of_every_clip(id: str, **options: Any) -> VectorEnv:
+    """One world per clip of an environment, held-out ones included, at its first frame."""
+    clips = (*spec(id).clips, *spec(id).held_out)
+    vec = make_bundled_vec(id, num_envs=len(clips), clips=clips, threads=2, **options)
+    vec.reset(seed=0, options={"clip": np.arange(len(clips)), "frame": 0})
+    return vec
+
+
+def summaries(vec: VectorEnv, step: Callable[[VectorEnv], Step]) -> dict[str, np.ndarray]:
+    """Summary of the first episode of each world."""
+    found: dict[str, np.ndarray] = {}
+    ended = np.zeros(vec.num_envs, dtype=bool)
+    while not ended.all():
+        info = step(vec)[4]
+        for name, values in info.get("episode", {}).items():
+            new = info["done"] & ~ended
+            found[name] = np.where(new, values, found.get(name, values))
+        ended |= info.get("done", False)
+    return found
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_recipient_that_stays_seated_never_succeeds_at_the_task(id: str) -> None:
+    """In every clip of every environment, though nobody is failed on the way."""
+    vec = of_every_clip(id, termination_distance=np.inf)
+    first = pose_action(vec.simulation)
+
+    def step(vec: VectorEnv) -> Step:
+        action = pose_action(vec.simulation)
+        action[:, 1] = first[:, 1]
+        return vec.step(by_role(action))
+
+    found = summaries(vec, step)
+    np.testing.assert_array_equal(found["fraction"], 1.0)
+    assert not found["task_success"].any()
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_people_who_move_like_the_reference_succeed_at_the_task(id: str) -> None:
+    """Put back onto the reference before each step, they pass by all measures in every clip."""
+    vec = of_every_clip(id)
+
+    def step(vec: VectorEnv) -> Step:
+        reference, ids = vec.reference, np.arange(vec.num_envs)
+        row = reference.row(vec.simulation.clip, vec.simulation.frame)
+        target = reference.target[row].reshape(vec.num_envs, 2, -1)
+        vec.worlds.reset(ids, reference.qpos[row], reference.qvel[row], target)
+        return vec.step(by_role(pose_action(vec.simulation)))
+
+    found = summaries(vec, step)
+    for name in ("success_50", "success_25", "task_success"):
+        assert found[name].all(), name
+    assert found["mpjpe"].max() < 0.05
 
 
 def test_recipient_that_stays_seated_fails_at_the_default_distance() -> None:
@@ -457,10 +519,9 @@ def test_actuation_laws_differ_and_both_hold_a_pose() -> None:
     for law in ("so3", "expmap"):
         vec = make_vec(1, actuation=law)
         vec.reset(seed=0, options={"frame": 0})
-        for _ in range(60):
-            _, _, terminated, _, info = vec.step(by_role(pose_action(vec.simulation)))
-            assert not terminated.any()
-        assert info["tracking_error"].max() < 0.1
+        steps = [vec.step(by_role(pose_action(vec.simulation))) for _ in range(60)]
+        assert not any(step[2].any() for step in steps)
+        assert steps[-1][4]["tracking_error"].max() < 0.1
 
 
 def test_several_clips_with_other_people_share_one_simulation() -> None:

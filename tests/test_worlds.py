@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import mujoco
 import numpy as np
@@ -29,10 +29,8 @@ BODY = smpl24()
 SCALE = action_scale(BODY)
 SMALL = smpl24(stature=1.55, mass=50.0)
 STOOL = Furniture(name="stool", kind="seat", size=(0.4, 0.5, 0.42), position=(0.6, 0.0, 0.21))
-VARIANTS = [
-    Setting(bodies=(BODY, BODY)),
-    Setting(bodies=(BODY, impaired(SMALL, Impairment(gain={"Hip": 0.5}, torque_limit={"*": 60.0}))), furniture=(STOOL,)),
-]  # fmt: skip
+WEAK = impaired(SMALL, Impairment(gain={"Hip": 0.5}, torque_limit={"*": 60.0}))
+VARIANTS = [Setting(bodies=(BODY, BODY)), Setting(bodies=(BODY, WEAK), furniture=(STOOL,))]
 HUG = 0.25
 """Distance of the pelvises at which T-poses overlap [m]."""
 
@@ -62,9 +60,34 @@ def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def everybody_in_contact(worlds: Worlds) -> bool:
-    """Whether the partner is touched in every world."""
-    return bool((np.abs(worlds.contact_force).max(axis=(1, 2, 3)) > 1.0).all())
+def heap(make_worlds: MakeWorlds, num_worlds: int, **options: Any) -> tuple[Worlds, np.ndarray]:
+    """Worlds in which the recipient has fallen across the lying supporter, and their targets.
+
+    After half a second: 10 contacts per world, 3 of them between the people, forces of 400 N.
+    """
+    worlds, rng = make_worlds(num_worlds, **options), np.random.default_rng(0)
+    shape = (num_worlds, 2)
+    bend = 0.2 * rng.normal(size=(*shape, 23, 3))
+    bend[:, :, BODY.indices(["L_Shoulder", "R_Shoulder"]) - 1, 0] += [-1.0, 1.0]
+    pitch = rotations.from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array([-0.5, 0.5]) * np.pi)
+    qpos = np.zeros((*shape, 99))
+    qpos[:, :, 2] = [0.16, 0.42]
+    qpos[:, 1, :2] = rng.uniform(-0.2, 0.2, (num_worlds, 2))
+    qpos[:, 0, 3:7] = pitch[0]
+    qpos[:, 1, 3:7] = rotations.multiply(rotations.yaw_quaternion(rng.uniform(0.0, 6.0, num_worlds)), pitch[1])
+    qpos[:, :, 7:] = rotations.from_rotation_vector(bend).reshape(*shape, -1)
+    worlds.reset(np.arange(num_worlds), qpos, np.zeros((*shape, 75)), bend)
+    run(worlds, np.broadcast_to(bend, (15, *bend.shape)))
+    assert (np.abs(worlds.contact_force).max(axis=(1, 2, 3)) > 10.0).mean() > 0.9
+    return worlds, bend
+
+
+def crouch(angle: float) -> np.ndarray:
+    """Targets of a squat, shape (2, 23, 3), knees bent by twice the angle [rad]."""
+    target = np.zeros((2, 23, 3))
+    for name, bend in (("Hip", -angle), ("Knee", 2.0 * angle), ("Ankle", -angle)):
+        target[:, BODY.indices([f"L_{name}", f"R_{name}"]) - 1, 1] = bend
+    return target
 
 
 # --- stability ----------------------------------------------------------------------------------------------
@@ -89,7 +112,7 @@ def test_held_rest_pose_stands_for_five_seconds(make_worlds: MakeWorlds, preset:
 def test_saturating_random_targets_never_diverge(make_worlds: MakeWorlds, preset: str) -> None:
     """A new target anywhere in the action space at every step for 3 s, starting in a hug.
 
-    Measured: at most 50 rad/s and 20 m/s.
+    Measured: at most 46 rad/s and 23 m/s (a hand).
     """
     worlds = make_worlds(8, gap=HUG, threads=2, physics=PHYSICS_PRESETS[preset])
     fastest, thrown = 0.0, 0.0
@@ -97,13 +120,12 @@ def test_saturating_random_targets_never_diverge(make_worlds: MakeWorlds, preset
         assert not worlds.step(target).any()
         fastest = max(fastest, float(np.abs(worlds.qvel).max()))
         thrown = max(thrown, float(np.linalg.norm(worlds.motion().velocity, axis=-1).max()))
-    print("MEAS rand", preset, fastest, thrown)
     assert fastest < 80.0
     assert thrown < 30.0
 
 
 def test_weak_recipient_is_stable_under_saturating_random_targets(make_worlds: MakeWorlds) -> None:
-    """The lightest and weakest that the specification names."""
+    """The lightest and weakest that the specification names; measured at most 36 rad/s."""
     weak = impaired(BODY, Impairment(mass=0.7, gain={"*": 0.5}, torque_limit={"Hip": 20.0, "Knee": 80.0, "*": 40.0}))
     worlds = make_worlds(8, gap=HUG, threads=2, variants=[Setting(bodies=(BODY, weak))])
     targets = dice(worlds, 60, seed=1)
@@ -123,78 +145,70 @@ def test_expmap_servos_are_stable_under_random_targets_at_180_hz(make_worlds: Ma
 # --- truth --------------------------------------------------------------------------------------------------
 
 
-def contact_states(make_worlds: MakeWorlds, *, steps: int = 8) -> list[mujoco.MjData]:
-    """States of 8 hugging pairs under random targets; all touch something, most touch the partner."""
-    worlds = make_worlds(8, gap=HUG)
-    states = []
-    for target in dice(worlds, 5 * steps, amplitude=0.3).reshape(steps, 5, 8, 2, 23, 3):
-        run(worlds, target)
-        states += [worlds.world_data(world)[1] for world in range(8)]
-    return [data for data in states if data.ncon > 0]
+def contact_states(make_worlds: MakeWorlds) -> list[mujoco.MjData]:
+    """64 states of people that lie on each other."""
+    worlds, _ = heap(make_worlds, 64, threads=2)
+    return [worlds.world_data(world)[1] for world in range(64)]
 
 
-def solved(data: mujoco.MjData, physics: PhysicsConfig) -> mujoco.MjData:
+def solved(data: mujoco.MjData, model: mujoco.MjModel) -> mujoco.MjData:
     """The same state under other solver settings, from a cold start."""
-    model = build_scene([Setting(bodies=(BODY, BODY))], physics=physics).model
     other = mujoco.MjData(model)
     other.qpos[:], other.qvel[:], other.ctrl[:] = data.qpos, data.qvel, data.ctrl
     mujoco.mj_forward(model, other)
     return other
 
 
+def model_of(physics: PhysicsConfig) -> mujoco.MjModel:
+    """Two default people under some physics."""
+    return build_scene([Setting(bodies=(BODY, BODY))], physics=physics).model
+
+
 def test_newton_gives_the_same_accelerations_with_sparse_and_dense_jacobians(make_worlds: MakeWorlds) -> None:
-    """MuJoCo 4.0.0's sparse factorisation fault (#3767) does not touch this topology; measured 1e-12 on 64 states."""
-    newton = PHYSICS_PRESETS["reference"]
-    states = contact_states(make_worlds)
-    assert len(states) >= 50
-    errors = []
-    for data in states:
-        sparse, dense = (solved(data, replace(newton, jacobian=kind)) for kind in ("sparse", "dense"))
-        assert sparse.ncon == dense.ncon > 0
+    """MuJoCo 4.0.0's sparse factorisation fault (#3767) does not touch this topology; measured 1e-13."""
+    models = [model_of(replace(PHYSICS_PRESETS["reference"], jacobian=kind)) for kind in ("sparse", "dense")]
+    errors, contacts = [], []
+    for data in contact_states(make_worlds):
+        sparse, dense = (solved(data, model) for model in models)
+        contacts.append((sparse.ncon, dense.ncon))
         errors.append(np.linalg.norm(sparse.qacc - dense.qacc) / np.linalg.norm(dense.qacc))
-    print("MEAS sparse", max(errors), np.mean([d.ncon for d in states]))
     assert max(errors) < 1e-9
+    assert np.mean(contacts) > 8
 
 
 def test_pgs_contact_forces_are_close_to_newton(make_worlds: MakeWorlds) -> None:
     """Generalised contact forces of the standard preset against a converged Newton solver.
 
-    Measured on 64 states: median X, worst Y.
+    Measured on 64 heaps of people: median 1.2e-4, worst 2.6e-4 (relative).
     """
-    exact = replace(PHYSICS_PRESETS["reference"], tolerance=1e-12)
+    models = [model_of(PhysicsConfig()), model_of(replace(PHYSICS_PRESETS["reference"], tolerance=1e-12))]
     errors = []
     for data in contact_states(make_worlds):
-        pgs, newton = (solved(data, physics).qfrc_constraint for physics in (PhysicsConfig(), exact))
+        pgs, newton = (solved(data, model).qfrc_constraint for model in models)
         errors.append(np.linalg.norm(pgs - newton) / np.linalg.norm(newton))
-    print("MEAS pgs", np.median(errors), np.quantile(errors, 0.95), max(errors))
-    assert np.median(errors) < 1e-3
-    assert max(errors) < 2e-2
+    assert np.median(errors) < 5e-4
+    assert max(errors) < 5e-3
 
 
-def hugging_worlds(make_worlds: MakeWorlds) -> Worlds:
-    """Eight pairs in contact, reset to where they are so that all forces belong to the present state."""
-    worlds = make_worlds(8, gap=HUG)
-    targets = dice(worlds, 3, amplitude=0.3)
-    run(worlds, targets)
+def fresh_heap(make_worlds: MakeWorlds) -> Worlds:
+    """Eight heaps, reset to where they are so that all forces belong to the present state."""
+    worlds, targets = heap(make_worlds, 8)
     physics, nq, nv = worlds.get_state(np.arange(8)).physics, worlds.scene.model.nq, worlds.scene.model.nv
-    qpos, qvel = physics[:, 1 : 1 + nq], physics[:, 1 + nq : 1 + nq + nv]
-    worlds.reset(np.arange(8), qpos.copy(), qvel.copy(), targets[-1])
-    assert everybody_in_contact(worlds)
+    worlds.reset(np.arange(8), physics[:, 1 : 1 + nq], physics[:, 1 + nq : 1 + nq + nv], targets)
     return worlds
 
 
 def test_partner_forces_are_equal_and_opposite(make_worlds: MakeWorlds) -> None:
-    """What the supporter gains the recipient loses; measured 1e-13 of forces of up to 1 kN."""
-    worlds = hugging_worlds(make_worlds)
+    """What the supporter gains the recipient loses; measured 6e-14 N of forces of up to 525 N."""
+    worlds = fresh_heap(make_worlds)
     total = worlds.contact_force.sum(axis=(1, 2))
     size = np.abs(worlds.contact_force).max(axis=(1, 2, 3))
-    print("MEAS momentum", np.abs(total).max(), size.max())
     assert (np.abs(total).max(axis=-1) < 1e-10 * size).all()
 
 
 def test_partner_forces_are_the_sums_of_mujocos_contact_forces(make_worlds: MakeWorlds) -> None:
     """Per body; contacts with the floor and with oneself do not count."""
-    worlds = hugging_worlds(make_worlds)
+    worlds = fresh_heap(make_worlds)
     for world in range(worlds.num_worlds):
         model, data = worlds.world_data(world)
         expected = np.zeros((2, 24, 3))
@@ -212,9 +226,9 @@ def test_partner_forces_are_the_sums_of_mujocos_contact_forces(make_worlds: Make
 
 
 def test_colliding_people_conserve_their_momentum_in_free_fall(make_worlds: MakeWorlds) -> None:
-    """Thrown at each other in the air at 2 m/s: only gravity changes the sum; each of them changes by over 60 N s.
+    """Thrown at each other in the air at 2 m/s: only gravity changes the sum; each of them changes.
 
-    Measured: the sum drifts by P N s (the integrator's error), of 300 N s exchanged.
+    Measured: the sum drifts by 0.01 N s (the integrator's error) while each changes by 77 N s.
     """
     worlds = make_worlds()
     nq, nv = worlds.scene.model.nq, worlds.scene.model.nv
@@ -223,14 +237,11 @@ def test_colliding_people_conserve_their_momentum_in_free_fall(make_worlds: Make
     qvel = np.zeros((1, 2, nv // 2))
     qvel[0, 0, 0], qvel[0, 1, 0] = 1.0, -1.0
     worlds.reset(np.array([0]), qpos, qvel, np.zeros((1, 2, 69)))
-    before, exchanged = momentum(worlds), np.zeros(3)
-    seconds = 15
-    run(worlds, np.zeros((seconds, 1, 2, 69)))
-    after = momentum(worlds)
-    gravity = 2.0 * BODY.mass * 9.81 * seconds / 30.0
-    print("MEAS freefall", after - before, (after - before).sum(axis=0) + [0, 0, gravity], exchanged)
-    assert abs(after[0, 0] - before[0, 0]) > 30.0
-    np.testing.assert_allclose((after - before).sum(axis=0), [0.0, 0.0, -gravity], atol=3.0)
+    before = momentum(worlds)
+    run(worlds, np.zeros((15, 1, 2, 69)))
+    change = momentum(worlds) - before
+    assert abs(change[0, 0]) > 30.0
+    np.testing.assert_allclose(change.sum(axis=0), [0.0, 0.0, -2.0 * BODY.mass * 9.81 * 0.5], atol=0.05)
 
 
 def momentum(worlds: Worlds) -> np.ndarray:
@@ -259,12 +270,41 @@ def test_motion_equals_mujocos_object_velocities(make_worlds: MakeWorlds) -> Non
     np.testing.assert_allclose(motion.matrix, rotations.to_matrix(motion.rotation), atol=1e-12)
 
 
+@pytest.mark.parametrize("law", get_args(ActuationLaw))
+def test_weak_recipient_collapses_as_under_a_fine_integration(make_worlds: MakeWorlds, law: ActuationLaw) -> None:
+    """A crouched person who cannot hold the pose, 120 Hz against 960 Hz; damping outside the limit would hold it.
+
+    Measured: 233 mm in 1.5 s, with a difference of at most 1.6 mm.
+    """
+    weak = impaired(BODY, Impairment(mass=0.7, gain={"*": 0.5}, torque_limit={"Hip": 20.0, "Knee": 80.0, "*": 40.0}))
+    target = crouch(0.8)
+    legs = float(np.abs(BODY.offsets[BODY.indices(["L_Knee", "L_Ankle"]), 2]).sum())
+    qpos = np.zeros((1, 2, 99))
+    qpos[:, :, 2] = BODY.rest_height - legs * (1.0 - np.cos(0.8))
+    qpos[:, 1, 0] = 2.0
+    qpos[:, :, 3::4] = 1.0
+    qpos[:, :, 7:] = rotations.from_rotation_vector(target).reshape(2, -1)
+    heights = []
+    for physics in (PhysicsConfig(), PhysicsConfig(timestep=1.0 / 960.0, substeps=32)):
+        worlds = make_worlds(physics=physics, actuation=law, variants=[Setting(bodies=(BODY, weak))])
+        worlds.reset(np.array([0]), qpos, np.zeros((1, 2, 75)), target)
+        path = []
+        for _ in range(45):
+            worlds.step(target)
+            path.append(float(worlds.motion().position[0, 1, 0, 2]))
+        heights.append(path)
+    coarse, fine = np.array(heights)
+    assert fine[0] - fine[-1] > 0.1
+    assert np.abs(coarse - fine).max() < 0.01
+
+
 # --- independence -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("preset", PHYSICS_PRESETS)
 def test_thread_count_changes_no_bit(make_worlds: MakeWorlds, preset: str) -> None:
-    one, two = (make_worlds(6, gap=HUG, threads=threads, physics=PHYSICS_PRESETS[preset]) for threads in (1, 2))
+    one, two = (heap(make_worlds, 6, threads=threads, physics=PHYSICS_PRESETS[preset])[0] for threads in (1, 2))
+    assert equal(everything(one), everything(two))
     for target in dice(one, 20):
         one.step(target)
         two.step(target)
@@ -332,16 +372,14 @@ def test_variant_in_a_batch_equals_its_own_scene(make_worlds: MakeWorlds, varian
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_saved_worlds_continue_bit_for_bit_in_mid_contact(make_worlds: MakeWorlds, threads: int) -> None:
-    worlds = make_worlds(4, gap=HUG, threads=threads)
+    worlds, _ = heap(make_worlds, 4, threads=threads)
     targets = dice(worlds, 25, amplitude=0.3)
-    run(worlds, targets[:3])
-    assert everybody_in_contact(worlds)
     saved, shown = worlds.get_state(np.arange(4)), everything(worlds)
-    run(worlds, targets[3:])
+    run(worlds, targets)
     expected = everything(worlds)
     worlds.set_state(saved, np.arange(4))
     assert equal(everything(worlds), shown)
-    run(worlds, targets[3:])
+    run(worlds, targets)
     assert equal(everything(worlds), expected)
 
 
@@ -487,30 +525,21 @@ def test_divergence_writes_no_log_and_prints_nothing(
 # --- per-world people ---------------------------------------------------------------------------------------
 
 
-def crouch() -> np.ndarray:
-    """A slight squat, shape (2, 23, 3), in which the legs carry load."""
-    target = np.zeros((2, 23, 3))
-    for side in ("L_", "R_"):
-        for name, angle in (("Hip", -0.5), ("Knee", 1.0), ("Ankle", -0.5)):
-            target[:, BODY.index(side + name) - 1, 1] = angle
-    return target
-
-
 @pytest.mark.parametrize("law", get_args(ActuationLaw))
 def test_heavier_and_weaker_people_sag(make_worlds: MakeWorlds, law: ActuationLaw) -> None:
-    """Recipients in a squat: as they are, twice as heavy, half the gain, 60 N m. Supporters do not notice.
+    """Recipients in a squat: as they are, twice as heavy, half the gain, 60 N m. Supporters hardly notice.
 
-    Measured pelvis heights after 1 s relative to the first: -X, -Y, -Z m.
+    Measured pelvis heights after 0.67 s relative to the first: -17, -19, -198 mm (``expmap``: -18, -20, -70 mm).
+    The solver iterates on all contacts of a world, hence the supporters' 1 mm.
     """
     worlds = make_worlds(4, actuation=law)
     gain, limit, mass = np.ones((4, 2, 24)), np.full((4, 2, 24), np.nan), np.ones((4, 2))
     mass[1, 1], gain[2, 1], limit[3, 1] = 2.0, 0.5, 60.0
     worlds.set_mass_scale(np.arange(4), mass)
     worlds.set_strength(np.arange(4), gain=gain, torque_limit=limit)
-    run(worlds, np.broadcast_to(crouch(), (20, 4, 2, 23, 3)))
+    run(worlds, np.broadcast_to(crouch(0.5), (20, 4, 2, 23, 3)))
     height = worlds.motion().position[:, :, 0, 2]
-    print("MEAS sag", law, height[:, 1] - height[0, 1])
-    print(height[:,0]-height[0,0])
+    np.testing.assert_allclose(height[:, 0], height[0, 0], atol=5e-3)
     assert (height[1:, 1] < height[0, 1] - 0.01).all()
 
 
@@ -549,7 +578,6 @@ def test_changed_world_equals_a_scene_of_changed_people(make_worlds: MakeWorlds,
     for target in dice(worlds, 10, amplitude=0.01):
         worlds.step(target)
         compiled.step(target[1:2])
-    print("MEAS changed", np.abs(worlds.motion(ids).position-compiled.motion().position).max(), np.linalg.norm(compiled.torque.reshape(2,23,3)[1],axis=-1).max())
     np.testing.assert_allclose(worlds.motion(ids).position, compiled.motion().position, atol=1e-9)
     untouched = worlds.world_data(2)[0]
     np.testing.assert_array_equal(untouched.body_mass, worlds.scene.model.body_mass)

@@ -54,6 +54,7 @@ COMMANDS = Group(
         "eval": Command(target="evaluate:evaluate", summary="Measure a pair of policies on fixed seeds"),
         "render": Command(target="render:render", summary="Make a video, or a film strip, of a pair of policies"),
         "bench": Command(target="bench:bench", summary="Measure the speed of the environments on this machine"),
+        "import-phc": Command(target="import_phc:import_phc", summary="Convert a checkpoint of PHC, or explain it"),
         "info": Command(target="info:info", summary="Show versions, environments, extras and clips"),
         "clips": Group(
             summary="Build and inspect two-person motion clips",

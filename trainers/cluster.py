@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 import torch
@@ -66,7 +67,7 @@ def object_store_bytes() -> int:
 
 
 def quiet_logs() -> None:
-    """Keep Ray's deprecation notices about itself off the terminal."""
+    """Keep Ray's notices about its own deprecations off the terminal."""
     warnings.filterwarnings("ignore", module=r"ray(\..*)?$")
-    for name in ("ray", "ray.rllib", "ray.tune"):
+    for name in ("ray", "ray.rllib", "ray.tune", "ray._common.deprecation"):
         logging.getLogger(name).setLevel(logging.ERROR)

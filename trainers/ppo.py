@@ -47,7 +47,7 @@ def assistmimic_ppo(
     seed: int | None = 0,
     gamma: float = 0.97,
     lambda_: float = 0.95,
-    learning_rate: float = 3e-4,
+    learning_rate: float = 2e-5,
     clip_param: float = 0.2,
     num_epochs: int = 5,
     minibatch_size: int = 2048,
@@ -106,10 +106,12 @@ def assistmimic_ppo(
         )
         .multi_agent(policies=set(ROLES), policy_mapping_fn=policy_of_agent)
         .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}))
-        .learners(num_learners=num_learners)
-        .training(
+        .learners(
+            num_learners=num_learners,
             learner_class=PairLearner,
             learner_config_dict=(learner or LearnerOptions()).to_dict(),
+        )
+        .training(
             train_batch_size_per_learner=worlds * rollout_fragment_length // max(num_learners, 1),
             minibatch_size=min(minibatch_size, worlds * rollout_fragment_length // max(num_learners, 1)),
             num_epochs=num_epochs,

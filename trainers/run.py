@@ -22,7 +22,7 @@ from assistmimic_env.errors import CheckpointError, ConfigError
 from rich.console import Console
 
 from .adapter import ROLES
-from .cluster import ray_session
+from .cluster import quiet_logs, ray_session
 from .export import export_pair, interface_of
 from .feedforward import WarmStart, warm_start
 from .module import ModuleConfig, PolicyModule, blank_module
@@ -95,6 +95,7 @@ def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: C
     """
     if (folder / "run.json").exists():
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
+    quiet_logs()
     torch.set_num_threads(settings.learner_threads)
     simulation = reference_simulation(settings)
     write_json(folder / "run.json", settings.to_json())

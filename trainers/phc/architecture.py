@@ -50,7 +50,8 @@ def kind_of(checkpoint: Checkpoint) -> Kind:
         CheckpointError: None that is known.
     """
     stems = {name.split(".")[0] for name in checkpoint.model}
-    for stem, kind in (("composer", "mcp"), ("pnn", "pnn"), ("actor_mlp", "mlp")):
+    kinds: Mapping[str, Kind] = {"composer": "mcp", "pnn": "pnn", "actor_mlp": "mlp"}
+    for stem, kind in kinds.items():
         if stem in stems:
             return kind
     raise CheckpointError(
@@ -83,11 +84,17 @@ def actor_layers(checkpoint: Checkpoint, primitive: int = 0) -> Layers:
     kind, count = kind_of(checkpoint), count_primitives(checkpoint)
     if not 0 <= primitive < max(count, 1):
         exist = f"has the primitives 0 to {count - 1}" if count else f"is a {KIND_NAMES[kind]} without any"
-        raise ConfigError(f"primitive is {primitive}, but {checkpoint.source} {exist}. Choose another with --primitive.")
+        raise ConfigError(
+            f"primitive is {primitive}, but {checkpoint.source} {exist}. Choose another with --primitive."
+        )
     if kind == "mcp":
         return _sequence(checkpoint, "composer")
     if kind == "pnn":
-        return _primitive_with_laterals(checkpoint, primitive) if has_laterals(checkpoint) else _primitive(checkpoint, primitive)
+        return (
+            _primitive_with_laterals(checkpoint, primitive)
+            if has_laterals(checkpoint)
+            else _primitive(checkpoint, primitive)
+        )
     return _chain(checkpoint, [*_pairs(checkpoint, "actor_mlp"), _pair(checkpoint, "mu")])
 
 
@@ -145,8 +152,8 @@ def _chain(checkpoint: Checkpoint, pairs: list[tuple[str, Tensor, Tensor]]) -> L
     for name, weight, bias in pairs:
         if tuple(weight.shape) != (len(bias), width):
             raise CheckpointError(
-                f"{checkpoint.source}: '{name}.weight' has shape {tuple(weight.shape)}, expected ({len(bias)}, {width}) "
-                "from its bias and the layer before it. The file mixes two networks."
+                f"{checkpoint.source}: '{name}.weight' is shape {tuple(weight.shape)}, expected ({len(bias)}, {width}), "
+                "as its bias and the layer before it say. The file mixes two networks."
             )
         width = len(bias)
     return Layers(weights=tuple(weight for _, weight, _ in pairs), biases=tuple(bias for *_, bias in pairs))

@@ -139,7 +139,9 @@ def _check_imports(file: Path) -> None:
             f"{file} refers to {shown} and was not loaded. Only tensors, numbers and dictionaries of them are accepted."
         )
     if not is_zip:
-        raise CheckpointError(f"{file}: not a zip, which torch.save has written since torch 1.6. Save it again with it.")
+        raise CheckpointError(
+            f"{file}: not a zip, which torch.save has written since torch 1.6. Save it again with it."
+        )
 
 
 def _zipped_pickles(file: Path, size: int) -> list[bytes]:
@@ -169,7 +171,9 @@ def _load(file: Path) -> Any:
 
 def _damaged(file: Path, error: Exception) -> CheckpointError:
     reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    return CheckpointError(f"{file}: not readable as a torch checkpoint ({reason}). Damaged or truncated? Get it again.")
+    return CheckpointError(
+        f"{file}: not readable as a torch checkpoint ({reason}). Damaged or truncated? Get it again."
+    )
 
 
 def _mapping(file: Path, content: Mapping[Any, Any], key: str) -> Mapping[str, Any]:

@@ -23,7 +23,9 @@ ALLOWED = frozenset(
 )
 """Everything that a PHC checkpoint needs: dictionaries of tensors, numbers and NumPy scalars."""
 
-_STRINGS = frozenset({"BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"})
+_STRINGS = frozenset(
+    {"BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"}
+)
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
@@ -56,10 +58,14 @@ def _imports(data: IO[bytes]) -> Iterator[str]:
             yield ".".join(strings)
         elif code.name in _PUTS:
             if fresh:
-                memo[slots if argument is None else int(argument)] = strings[-1]
+                memo[slots if argument is None else _integer(argument)] = strings[-1]
             slots += 1
             continue
-        pushed = argument if code.name in _STRINGS else memo.get(int(argument)) if code.name in _GETS else None
+        pushed = argument if code.name in _STRINGS else memo.get(_integer(argument)) if code.name in _GETS else None
         fresh = pushed is not None
         if fresh:
             strings = [strings[-1], str(pushed)]
+
+
+def _integer(argument: object) -> int:
+    return int(str(argument))

@@ -1,0 +1,105 @@
+"""`assistmimic train`: the quickstart, or training on any environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STOPPED = 130
+"""Exit code when the user stopped the training; everything is saved."""
+
+
+def train(
+    what: Annotated[str, tyro.conf.Positional],
+    *,
+    budget: Literal["full", "smoke"] = "full",
+    env_id: str = "AssistMimic/PullUp-v0",
+    steps: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    resume: Path | None = None,
+    warm_start: bool = True,
+    env_runners: int = 2,
+    envs_per_runner: int = 32,
+) -> int:
+    """Train a supporter and a recipient with PPO.
+
+    `assistmimic train quickstart` goes the whole way: warm start, PPO, evaluation of the random, the warm-started and
+    the trained pair on the same seeds, learning curve, video. With an environment id it trains and exports only.
+    Ctrl-C finishes the running update and saves; `--resume runs/NAME` continues.
+
+    Args:
+        what: `quickstart`, or an environment id (list them: assistmimic info).
+        budget: Of the quickstart: full (under 15 minutes on 2 cores) or smoke (under 2 minutes).
+        env_id: Environment of the quickstart.
+        steps: Control steps of the pair; by default 2 million, or those of the quickstart's budget.
+        seed: Seed of worlds, networks and exploration.
+        out: Folder of the run; by default a new one below `runs`.
+        resume: Continue the run in this folder. Its checkpoints are pickles: resume only runs you trust.
+        warm_start: Begin with the regression onto the reference feed-forward; only with an environment id.
+        env_runners: Processes that simulate; 0 simulates in this one.
+        envs_per_runner: Worlds per process.
+    """
+    import assistmimic_env
+    from rich.console import Console
+
+    console = Console()
+    quick = what == "quickstart"
+    spec = assistmimic_env.spec(env_id if quick else what)
+    folder = resume or out or new_folder(Path("runs"), "quickstart" if quick else spec.id.rsplit("/", 1)[-1])
+    ppo = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner}
+    console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
+    if quick:
+        from assistmimic_trainers.quickstart import quickstart
+
+        if budget == "smoke":
+            ppo.pop("num_envs_per_env_runner")
+        result = quickstart(
+            spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo, console=console
+        )
+        return _exit_code(result.finished, folder, what, console)
+    finished = _train(spec.id, folder, steps or 2_000_000, seed, resume is not None, warm_start, ppo, console)
+    return _exit_code(finished, folder, what, console)
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder that does not exist yet: `name`, `name-2`, ..."""
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _train(
+    env_id: str,
+    folder: Path,
+    steps: int,
+    seed: int,
+    resume: bool,
+    warm_start: bool,
+    ppo: dict[str, int],
+    console: Console,
+) -> bool:
+    from assistmimic_trainers.feedforward import WarmStart
+    from assistmimic_trainers.run import RunSettings, resume_run, start_run
+    from assistmimic_trainers.training import Budget
+
+    limit = Budget(steps=steps)
+    if resume:
+        return resume_run(folder, budget=limit, console=console).finished
+    settings = RunSettings(env_id=env_id, seed=seed, ppo=ppo, warm_start=WarmStart() if warm_start else None)
+    result = start_run(settings, folder, budget=limit, console=console)
+    console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)
+    return result.finished
+
+
+def _exit_code(finished: bool, folder: Path, what: str, console: Console) -> int:
+    if finished:
+        return 0
+    console.print(f"Stopped. Continue with: assistmimic train {what} --resume {folder}", highlight=False, soft_wrap=True)
+    return STOPPED

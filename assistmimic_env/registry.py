@@ -237,6 +237,7 @@ def _register_bundled() -> None:
             clips=("pull_up",),
             description="Real motion: the recipient sits on a high stool, the supporter takes the right hand and "
             "pulls the recipient up (CMU 22_01 and 23_01, interpolated from real key poses).",
+            options=MappingProxyType({"grip": "reference"}),  # a clasp without a grip cannot pull anybody up
         )
     )
     train = tuple(f"sit_to_stand/train_{index:02d}" for index in range(8))

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from .body import BodySpec, Geom
 from .clip import ROLES, Furniture
-from .config import ActuationLaw, PhysicsConfig
+from .config import ActuationLaw, GripConfig, PhysicsConfig
 from .errors import ConfigError
+from .grip import Hold, Key
 
 _DEFAULT_GAP = 2.0
 """Distance of the two people in the default pose [m]: inside each other they would fill megabytes with contacts."""
@@ -47,10 +48,12 @@ class Setting:
     Attributes:
         bodies: The supporter's and the recipient's body.
         furniture: Boxes that do not move.
+        holds: Where hands can grip the partner.
     """
 
     bodies: tuple[BodySpec, BodySpec]
     furniture: tuple[Furniture, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,12 +65,14 @@ class Scene:
         models: One model per variant, all of equal sizes.
         physics: Integration settings.
         actuation: Servo law.
+        holds: Holds of all variants; each has one tendon, after the servos among the actuators.
     """
 
     settings: tuple[Setting, ...]
     models: tuple[mujoco.MjModel, ...]
     physics: PhysicsConfig
     actuation: ActuationLaw
+    holds: tuple[Key, ...]
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -91,7 +96,11 @@ class Scene:
 
 
 def build_scene(
-    settings: Sequence[Setting], *, physics: PhysicsConfig | None = None, actuation: ActuationLaw = "so3"
+    settings: Sequence[Setting],
+    *,
+    physics: PhysicsConfig | None = None,
+    actuation: ActuationLaw = "so3",
+    grip: GripConfig | None = None,
 ) -> Scene:
     """Compile a scene.
 
@@ -99,6 +108,7 @@ def build_scene(
         settings: At least one; all bodies must share one topology.
         physics: Integration settings; by default ``PhysicsConfig()``.
         actuation: Servo law.
+        grip: How hands hold; by default ``GripConfig()``. Only the settings' holds are built.
 
     Raises:
         ConfigError: No setting, or bodies of different topologies.
@@ -112,8 +122,14 @@ def build_scene(
     bodies = {id(body): body for setting in settings for body in setting.bodies}
     excludes = touching_pairs(bodies.values()) if physics.self_collision else []
     boxes = max(len(setting.furniture) for setting in settings)
-    models = tuple(_compile(setting, boxes, excludes, physics, actuation) for setting in settings)
-    return Scene(settings=tuple(settings), models=models, physics=physics, actuation=actuation)
+    holds = tuple(sorted({hold.key for setting in settings for hold in setting.holds}))
+    models = []
+    for setting in settings:
+        spec = _draft(setting, boxes, excludes, physics, actuation)
+        for key in holds:
+            _add_hold(spec, setting, key, GripConfig() if grip is None else grip)
+        models.append(spec.compile())
+    return Scene(settings=tuple(settings), models=tuple(models), physics=physics, actuation=actuation, holds=holds)
 
 
 def touching_pairs(bodies: Iterable[BodySpec]) -> list[tuple[str, str]]:
@@ -144,13 +160,14 @@ def _touching_at_rest(body: BodySpec) -> set[tuple[str, str]]:
     return {tuple(sorted((body.names[a - 1], body.names[b - 1]), key=body.index)) for a, b in owners}  # type: ignore[misc]
 
 
-def _compile(
+def _draft(
     setting: Setting,
     boxes: int,
     excludes: Sequence[tuple[str, str]],
     physics: PhysicsConfig,
     actuation: ActuationLaw,
-) -> mujoco.MjModel:
+) -> mujoco.MjSpec:
+    """One variant, without its holds."""
     spec = mujoco.MjSpec()
     spec.modelname = "assistmimic"
     _set_options(spec, physics)
@@ -163,7 +180,7 @@ def _compile(
             spec.add_exclude(bodyname1=f"{ROLES[role]}_{first}", bodyname2=f"{ROLES[role]}_{second}")
     for role, body in enumerate(setting.bodies):
         _add_contact_sensors(spec, body, ROLES[role], ROLES[1 - role])
-    return spec.compile()
+    return spec
 
 
 def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
@@ -311,6 +328,28 @@ def _set_gains(servo: mujoco.MjsActuator, body: BodySpec, index: int, force_rang
     gain[0], bias[1], bias[2] = body.kp[index], -body.kp[index], -body.kd[index]
     servo.gainprm, servo.biasprm = gain, bias
     servo.forcelimited, servo.forcerange = True, force_range
+
+
+def _add_hold(spec: mujoco.MjSpec, setting: Setting, key: Key, grip: GripConfig) -> None:
+    """A tendon that pulls with min(strength, stiffness (length - rest) + damping speed) x control.
+
+    A variant without this hold gets the tendon too, so that all variants have equal sizes; it is never switched on.
+    """
+    hold = next((hold for hold in setting.holds if hold.key == key), None)
+    role, body, partner_body = key
+    partner = ROLES[1 - ROLES.index(role)]
+    name = f"hold_{role}_{body}_{partner_body}"
+    ends = ((f"{role}_{body}", hold and hold.point), (f"{partner}_{partner_body}", hold and hold.partner_point))
+    tendon = spec.add_tendon(name=name, rgba=[0.2, 0.7, 0.3, 0.5], width=0.005)
+    for end, point in ends:
+        spec.body(end).add_site(name=f"{name}_{end}", pos=list(point or (0.0, 0.0, 0.0)), size=[0.01, 0.01, 0.01])
+        tendon.wrap_site(f"{name}_{end}")
+    servo = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_TENDON)
+    servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_AFFINE, mujoco.mjtBias.mjBIAS_NONE
+    gain = np.zeros(len(servo.gainprm))
+    gain[:3] = (hold.rest if hold else 0.0) * grip.stiffness, -grip.stiffness, -grip.damping
+    servo.gainprm = gain
+    servo.forcelimited, servo.forcerange = True, [-grip.strength, 0.0]
 
 
 def _add_contact_sensors(spec: mujoco.MjSpec, body: BodySpec, role: str, partner: str) -> None:

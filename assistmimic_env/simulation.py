@@ -18,6 +18,7 @@ from .body import impaired
 from .clip import PairClip
 from .config import CONTROL_DT, EnvConfig
 from .errors import ConfigError
+from .grip import clip_holds
 from .layout import FORCE_SCALE, HAND_BODIES, build_layout
 from .random import Streams
 from .reference import build_reference
@@ -224,8 +225,12 @@ class PairSimulation:
         self.reference = build_reference(clips)
         self._check_body()
         self.scene = build_scene(
-            [self._setting(clip) for clip in self.reference.clips], physics=config.physics, actuation=config.actuation
+            [self._setting(clip) for clip in self.reference.clips],
+            physics=config.physics,
+            actuation=config.actuation,
+            grip=config.grip,
         )
+        self._holds = self._hold_table()
         self.body = self.scene.body
         self.layout = build_layout(self.body)
         self.action_scale = action_scale(self.body)
@@ -250,7 +255,29 @@ class PairSimulation:
     def _setting(self, clip: PairClip) -> Setting:
         supporter, recipient = clip.bodies
         people = (impaired(supporter, self.config.supporter), impaired(recipient, self.config.recipient))
-        return Setting(bodies=people, furniture=clip.furniture)
+        holds = clip_holds(clip) if self.config.grip.mode == "reference" else ()
+        return Setting(bodies=people, furniture=clip.furniture, holds=holds)
+
+    def _hold_table(self) -> tuple[Bools, Array]:
+        """Whether the reference holds at each row, shape (F, holds), and the rest lengths per clip, (C, holds) [m]."""
+        active = np.zeros((len(self.reference.rotation), len(self.scene.holds)), dtype=np.bool_)
+        rest = np.zeros((len(self.reference.clips), len(self.scene.holds)))
+        for clip, setting in enumerate(self.scene.settings):
+            rows = self.reference.first[clip] + np.arange(self.reference.length[clip])
+            for hold in setting.holds:
+                column = self.scene.holds.index(hold.key)
+                active[rows, column] = hold.active(np.arange(len(rows)) * CONTROL_DT)
+                rest[clip, column] = hold.rest
+        return active, rest
+
+    def _holding(self) -> Bools | None:
+        """Hands that hold during the next step: those of the reference that are near enough, shape (N, holds)."""
+        if not self.worlds.num_holds:
+            return None
+        active, rest = self._holds
+        gap = np.linalg.norm(self.worlds.hold_gap(), axis=-1)
+        near = gap - rest[self.clip] <= self.config.grip.release
+        return active[self.reference.row(self.clip, self.frame + 1)] & near
 
     def _allocate(self) -> None:
         n, size = self.num_worlds, self.layout.size
@@ -350,7 +377,7 @@ class PairSimulation:
         book = self._book
         np.clip(action, -1.0, 1.0, out=book.previous_action)
         targets = action_to_target(book.previous_action, self.action_scale, self.config.actuation)
-        diverged = self.worlds.step(targets)
+        diverged = self.worlds.step(targets, self._holding())
         book.frame += 1
         motion = self.worlds.motion()
         tracking = self._track(motion)
@@ -410,7 +437,7 @@ class PairSimulation:
     def _keep_score(self, reward: Array, tracking: Tracking, diverged: Bools) -> None:
         book = self._book
         book.returns += reward
-        book.error_sum += tracking.body_error.mean(axis=(-2, -1))
+        book.error_sum += np.where(diverged, 0.0, tracking.body_error.mean(axis=(-2, -1)))
         worst = np.where(diverged, np.inf, tracking.tracking_error.max(axis=-1))
         np.maximum(book.worst_error, worst, out=book.worst_error)
         settling = self.frame >= self.reference.length[self.clip] - self._settle_frames
@@ -430,7 +457,7 @@ class PairSimulation:
             length=steps,
             fraction=survived / (self.reference.length[book.clip] - 1 - book.start),
             returns=book.returns,
-            mpjpe=book.error_sum / steps,
+            mpjpe=book.error_sum / np.maximum(steps - diverged[done], 1),
             success_50=within,
             success_25=ended & (book.worst_error <= metrics.STRICT_DISTANCE),
             task_success=within & book.settled,

@@ -13,6 +13,7 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from .clip import ROLES
 from .errors import ConfigError
 from .scene import Scene
 
@@ -72,7 +73,7 @@ class WorldsState:
     Attributes:
         physics: MuJoCo's integration state, shape (n, S).
         variant: Scene variant, shape (n,).
-        contact_force: Partner forces of the last substep, shape (n, 2, J, 3) [N].
+        contact_force: Partner forces of the last substep, holds included, shape (n, 2, J, 3) [N].
         torque: Servo torques of the last substep, shape (n, 2, 3 (J - 1)) [N m].
         gain: Gain factors, shape (n, 2, J).
         torque_limit: Torque limits, shape (n, 2, J) [N m]; NaN: the body's own.
@@ -116,6 +117,8 @@ class Worlds:
         self._batch = Batch(scene.model, num_worlds, nthread=threads, persistent=True)
         self._substeps = scene.physics.substeps
         self._people = slice(1, 1 + 2 * self.num_bodies)
+        self._servos = 6 * (self.num_bodies - 1)
+        self._hold_rows = self._index_holds()
         self._bind()
         self._varying = {name: (self._batch.expand(name), rows) for name, rows in scene.varying.items()}
         self._gain: Array | None = None
@@ -131,6 +134,15 @@ class Worlds:
         self._xpos, self._xquat, self._xmat = bind("xpos"), bind("xquat"), bind("xmat")
         self._cvel, self._com = bind("cvel"), bind("subtree_com")
         self._sensors, self._force = bind("sensordata"), bind("actuator_force")
+        self._sites = bind("site_xpos")
+        self._hold_ends = np.array([self._ends(index) for index in range(self.num_holds)], dtype=np.intp).reshape(-1, 2)
+
+    def _index_holds(self) -> tuple[Ids, Ids]:
+        """Role and body of both ends of each hold, shapes (holds, 2)."""
+        names = self.scene.body
+        roles = [(ROLES.index(role), 1 - ROLES.index(role)) for role, _, _ in self.scene.holds]
+        bodies = [(names.index(body), names.index(partner)) for _, body, partner in self.scene.holds]
+        return np.array(roles, dtype=np.intp).reshape(-1, 2), np.array(bodies, dtype=np.intp).reshape(-1, 2)
 
     def _allocate(self) -> None:
         n, j = self.num_worlds, self.num_bodies
@@ -163,24 +175,53 @@ class Worlds:
         rows = field[ids, self._people]
         return rows.reshape(len(rows), 2, self.num_bodies, -1)
 
+    @property
+    def num_holds(self) -> int:
+        """Number of holds of the scene."""
+        return len(self.scene.holds)
+
+    def hold_gap(self) -> Array:
+        """Vector from the hand's to the partner's end of each hold, shape (N, holds, 3) [m]."""
+        return self._sites[:, self._hold_ends[:, 1]] - self._sites[:, self._hold_ends[:, 0]]
+
+    def _ends(self, index: int) -> list[int]:
+        """Sites at the two ends of a hold (MuJoCo numbers sites by body)."""
+        model = self.scene.model
+        first = model.tendon_adr[index]
+        return [int(site) for site in model.wrap_objid[first : first + 2]]
+
     def _read_forces(self, ids: Ids | slice) -> None:
-        """Contact sensors report the force on the partner; the force on the own body is the negative."""
+        """Contact sensors report the force on the partner; the force on the own body is the negative.
+
+        A hold pulls its two ends together; that is force of the partner too.
+        """
         self.contact_force[ids] = -self._sensors[ids].reshape(-1, *self.contact_force.shape[1:])
-        self.torque[ids] = self._force[ids].reshape(-1, *self.torque.shape[1:])
+        self.torque[ids] = self._force[ids, : self._servos].reshape(-1, *self.torque.shape[1:])
+        if self.num_holds:
+            gap = self.hold_gap()[ids]
+            length = np.sqrt(np.einsum("nhi,nhi->nh", gap, gap))
+            pull = gap * (-self._force[ids, self._servos :] / np.maximum(length, 1e-9))[..., None]
+            roles, bodies = self._hold_rows
+            rows = self.contact_force[ids]
+            np.add.at(rows, (slice(None), roles[:, 0], bodies[:, 0]), pull)
+            np.add.at(rows, (slice(None), roles[:, 1], bodies[:, 1]), -pull)
+            self.contact_force[ids] = rows
 
     # --- acting ----------------------------------------------------------------------------------------
 
-    def step(self, targets: Array) -> NDArray[np.bool_]:
+    def step(self, targets: Array, holding: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Advance all worlds by one control step.
 
         Args:
             targets: Rotation vectors of the servos, shape (N, 2, 3 (J - 1)) [rad].
+            holding: Which hands hold, shape (N, holds); by default none.
 
         Returns:
             Worlds that diverged, shape (N,): MuJoCo gave up (they hold the default pose now) or something moves
             faster than ``MAX_SPEED``. They must be reset; all others are untouched by them.
         """
-        self._ctrl[:] = targets.reshape(self.num_worlds, -1)
+        self._ctrl[:, : self._servos] = targets.reshape(self.num_worlds, -1)
+        self._ctrl[:, self._servos :] = 0.0 if holding is None else holding
         self._batch.step(nstep=self._substeps, stage=_VEL)
         self._read_forces(slice(None))
         runaway = np.abs(self._qvel).max(axis=1) > MAX_SPEED
@@ -201,7 +242,7 @@ class Worlds:
         self._batch.reset(ids=np.sort(ids), stage=_NONE)
         self._qpos[ids] = qpos.reshape(len(ids), -1)
         self._qvel[ids] = qvel.reshape(len(ids), -1)
-        self._ctrl[ids] = targets.reshape(len(ids), -1)
+        self._ctrl[ids, : self._servos] = targets.reshape(len(ids), -1)
         self._batch.forward(ids=np.sort(ids))
         self._read_forces(ids)
 
@@ -245,11 +286,12 @@ class Worlds:
         expand = self._batch.expand
         gainprm, biasprm, forcerange = (expand(f"actuator_{name}") for name in ("gainprm", "biasprm", "forcerange"))
         scaled, limit = per_actuator(kp * gain), per_actuator(np.where(np.isnan(torque_limit), own, torque_limit))
-        gainprm[ids, :, 0], biasprm[ids, :, 1] = scaled, -scaled
-        biasprm[ids, :, 2] = -per_actuator(kd * gain)
-        forcerange[ids, :, 1] = limit
+        servos = slice(scaled.shape[1])
+        gainprm[ids, servos, 0], biasprm[ids, servos, 1] = scaled, -scaled
+        biasprm[ids, servos, 2] = -per_actuator(kd * gain)
+        forcerange[ids, servos, 1] = limit
         if per_joint == 3:
-            forcerange[ids, :, 0] = -limit
+            forcerange[ids, servos, 0] = -limit
 
     def set_mass_scale(self, ids: Ids, scale: Array) -> None:
         """Multiply masses *and* inertias of some worlds; costs about 2 ms per world (``mj_setConst``).

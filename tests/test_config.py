@@ -113,7 +113,7 @@ def test_recipient_may_be_impaired_by_a_mapping() -> None:
     [
         ({"star_noise": 1.0}, UnknownOptionError, "no option 'star_noise'. Did you mean 'start_noise'?"),
         ({"reward": {"positon": 1.0}}, UnknownOptionError, "reward has no option 'positon'. Did you mean 'position'?"),
-        ({"physics": "fats"}, ConfigError, "physics is 'fats', expected one of standard, fast, smooth, reference"),
+        ({"physics": "fats"}, ConfigError, "standard, fast, smooth, fine, reference. Did you mean 'fast'?"),
         ({"physics": 3}, ConfigError, "physics is 3, expected a PhysicsConfig or a mapping of its fields."),
         ({"reward": [1.0]}, ConfigError, "expected a RewardConfig or a mapping"),
     ],

@@ -376,3 +376,70 @@ def test_hold_policy_always_returns_its_action() -> None:
     """One action per observation; zero is the T-pose."""
     np.testing.assert_array_equal(HoldPolicy(action=(0.5, -1.0)).act(np.zeros((3, 50))), [[0.5, -1.0]] * 3)
     np.testing.assert_array_equal(HoldPolicy.zero(4).act(np.zeros(50)), np.zeros(4))
+
+
+def make_composition() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors and card of a composer with two primitives."""
+    composer, *primitives = (
+        make_tensors(seed, widths) for seed, widths in enumerate([(50, 8, 2), *[(50, 32, 16, 6)] * 2])
+    )
+    tensors = {**composer, "log_std": primitives[0]["log_std"]}
+    for index, primitive in enumerate(primitives):
+        for name, array in primitive.items():
+            renamed = name.replace("actor", f"primitive.{index}").replace("normalizer", "primitive_normalizer")
+            if name != "log_std":
+                tensors[renamed] = array
+    mixture = {"primitives": 2, "hidden": [32, 16], "activation": "silu", "ending": "none", "softmax": False}
+    return tensors, make_card(hidden=[8], mixture=mixture)
+
+
+def test_composition_weighs_its_primitives(tmp_path: Path) -> None:
+    """Weights are bounded to [-1, 1], the sum is not; a trip through the files changes nothing."""
+    tensors, card = make_composition()
+    save_policy(tmp_path / "mixed", tensors, card)
+    policy = Policy.load(tmp_path / "mixed")
+    primitives = [Policy(card=policy.card, tensors=tensors)._networks[1 + index] for index in range(2)]
+    observation = 2.0 * np.random.default_rng(4).normal(size=(7, 50)).astype(np.float32)
+    x = (observation - tensors["normalizer.mean"]) / np.sqrt(tensors["normalizer.variance"] + 1e-5)
+    hidden = np.clip(x, -5.0, 5.0) @ tensors["actor.0.weight"].T + tensors["actor.0.bias"]
+    weights = hidden / (1.0 + np.exp(-hidden)) @ tensors["actor.1.weight"].T + tensors["actor.1.bias"]
+    expected = sum(np.clip(weights[:, [i]], -1.0, 1.0) * primitives[i](observation) for i in range(2))
+    np.testing.assert_allclose(policy.act(observation), expected, atol=2e-6)
+    assert np.abs(weights).max() > 1.0
+    assert policies.PolicyCard.from_json({**policy.card.to_json()}) == policy.card
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"primitives": 0}, "'primitives' must be an integer from 1"),
+        ({"primitives": 3}, r"'actor\.1\.weight' has shape \(2, 8\), its card says \(3, 8\)"),
+        ({"hidden": [32]}, "'primitive"),
+        ({"activation": "gelu"}, "'activation' must be one of"),
+        ({"ending": None}, "'ending' must be one of"),
+        ({"softmax": 1}, "'softmax' must be true or false"),
+    ],
+)
+def test_damaged_composition_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    """Each key of a mixture is checked."""
+    tensors, card = make_composition()
+    with pytest.raises(PolicyError, match=words):
+        save_policy(tmp_path / "mixed", tensors, {**card, "mixture": {**card["mixture"], **change}})
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("upright", {"upright": "yes"}),
+        ("servo", {"servo": 3}),
+        ("mixture", {"mixture": [1]}),
+        ("role", {"role": "anyone"}),
+        ("count", {"normalizer": {"epsilon": 1e-5, "clip": 5.0, "count": -1}}),
+    ],
+)
+def test_optional_keys_of_a_card_are_checked(tmp_path: Path, key: str, change: dict[str, Any]) -> None:
+    """Left out, they mean: upright, unknown servos, no primitives, unknown count."""
+    with pytest.raises(PolicyError, match=f"'{key}' must be"):
+        save(tmp_path, **change)
+    card = Policy.load(save(tmp_path)).card
+    assert (card.upright, card.servo, card.mixture, card.normalizer_count) == (True, None, None, 0.0)

@@ -29,6 +29,12 @@ SMALL = WarmStart(samples=256, epochs=30, batch_size=32)
 NETWORK = ModuleConfig(hidden=(64, 32), critic_hidden=(8,))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """More torch threads than free cores wait for one another."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def simulation() -> PairSimulation:
     return assistmimic_env.make_vec("AssistMimic/PullUp-v0", num_envs=16, start_noise=1.0, threads=1).simulation

@@ -37,9 +37,10 @@ def plot_learning_curve(
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 6), sharex=True, constrained_layout=True)
     for axis, (key, label, factor) in zip(axes.flat, PANELS, strict=True):
         points = [(record["steps"], record[key] * factor) for record in records if record.get(key) is not None]
-        axis.plot(*zip(*points, strict=True), color="tab:blue") if points else None
+        axis.plot(*zip(*points, strict=True), color="tab:blue", marker=".") if points else None
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
+        axis.set_xlim(left=0)
     for index, (name, level) in enumerate((levels or {}).items()):
         axes.flat[0].axhline(level, color=f"C{index + 1}", linestyle="--", linewidth=1, label=f"{name} (evaluation)")
     axes.flat[0].legend(fontsize="small") if levels else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -45,6 +46,7 @@ def train(
         env_runners: Processes that simulate; 0 simulates in this one.
         envs_per_runner: Worlds per process.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
     import assistmimic_env
     from rich.console import Console
 

@@ -90,11 +90,8 @@ def actor_layers(checkpoint: Checkpoint, primitive: int = 0) -> Layers:
     if kind == "mcp":
         return _sequence(checkpoint, "composer")
     if kind == "pnn":
-        return (
-            _primitive_with_laterals(checkpoint, primitive)
-            if has_laterals(checkpoint)
-            else _primitive(checkpoint, primitive)
-        )
+        read = _primitive_with_laterals if has_laterals(checkpoint) else _primitive
+        return read(checkpoint, primitive)
     return _chain(checkpoint, [*_pairs(checkpoint, "actor_mlp"), _pair(checkpoint, "mu")])
 
 
@@ -152,8 +149,8 @@ def _chain(checkpoint: Checkpoint, pairs: list[tuple[str, Tensor, Tensor]]) -> L
     for name, weight, bias in pairs:
         if tuple(weight.shape) != (len(bias), width):
             raise CheckpointError(
-                f"{checkpoint.source}: '{name}.weight' is shape {tuple(weight.shape)}, expected ({len(bias)}, {width}), "
-                "as its bias and the layer before it say. The file mixes two networks."
+                f"{checkpoint.source}: '{name}.weight' has shape {tuple(weight.shape)}, expected "
+                f"{(len(bias), width)} from its bias and the layer before it. The file mixes two networks."
             )
         width = len(bias)
     return Layers(weights=tuple(weight for _, weight, _ in pairs), biases=tuple(bias for *_, bias in pairs))

@@ -126,39 +126,46 @@ def _check_imports(file: Path) -> None:
     if (size := file.stat().st_size) > MAX_FILE_BYTES:
         raise UntrustedFileError(f"{file}: {size} bytes, at most {MAX_FILE_BYTES} are read.")
     is_zip = zipfile.is_zipfile(file)
-    try:
-        pickles = _zipped_pickles(file, size) if is_zip else [file.open("rb").read(MAX_PICKLE_BYTES)]
-        foreign = sorted({name for data in pickles for name in foreign_names(io.BytesIO(data))})
-    except UntrustedFileError:
-        raise
-    except Exception as error:
-        raise _damaged(file, error) from error
-    if foreign:
+    pickles = _zipped_pickles(file, size) if is_zip else [_head(file)]
+    if foreign := sorted({name for data in pickles for name in foreign_names(io.BytesIO(data))}):
         shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
         raise UntrustedFileError(
             f"{file} refers to {shown} and was not loaded. Only tensors, numbers and dictionaries of them are accepted."
         )
     if not is_zip:
         raise CheckpointError(
-            f"{file}: not a zip, which torch.save has written since torch 1.6. Save it again with it."
+            f"{file}: not a zip as torch.save writes since torch 1.6; damaged, or of an older torch. Save it again."
         )
 
 
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(MAX_PICKLE_BYTES)
+
+
 def _zipped_pickles(file: Path, size: int) -> list[bytes]:
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        if not stored or len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > size:
-            raise UntrustedFileError(
-                f"{file}: has {len(members)} members of {sum(member.file_size for member in members)} bytes in a file "
-                f"of {size}; torch.save writes at most {MAX_MEMBERS}, uncompressed."
-            )
-        pickles = [member for member in members if member.filename.endswith(".pkl")]
-        if any(member.file_size > MAX_PICKLE_BYTES for member in pickles):
-            raise UntrustedFileError(f"{file}: its pickle is larger than {MAX_PICKLE_BYTES} bytes.")
-        if not pickles:
-            raise CheckpointError("no data.pkl in it")
-        return [archive.read(member) for member in pickles]
+    """Read the pickles of a zip after looking at its table of contents."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            _check_members(file, members, size)
+            return [archive.read(member) for member in members if member.filename.endswith(".pkl")]
+    except UntrustedFileError:
+        raise
+    except Exception as error:
+        raise _damaged(file, error) from error
+
+
+def _check_members(file: Path, members: list[zipfile.ZipInfo], size: int) -> None:
+    total = sum(member.file_size for member in members)
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    if not stored or len(members) > MAX_MEMBERS or total > size:
+        raise UntrustedFileError(
+            f"{file}: has {len(members)} members of {total} bytes in a file of {size}; torch.save writes at most "
+            f"{MAX_MEMBERS}, uncompressed."
+        )
+    if any(member.file_size > MAX_PICKLE_BYTES for member in members if member.filename.endswith(".pkl")):
+        raise UntrustedFileError(f"{file}: its pickle is larger than {MAX_PICKLE_BYTES} bytes.")
 
 
 def _load(file: Path) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickletools
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO
 
 ALLOWED = frozenset(
@@ -23,6 +25,8 @@ ALLOWED = frozenset(
 )
 """Everything that a PHC checkpoint needs: dictionaries of tensors, numbers and NumPy scalars."""
 
+MAX_PICKLES = 5
+
 _STRINGS = frozenset(
     {"BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"}
 )
@@ -34,15 +38,18 @@ def foreign_names(data: IO[bytes]) -> list[str]:
     """List what a pickle would import beyond `ALLOWED`, sorted.
 
     Args:
-        data: An open file at the start of a pickle; read up to its end mark.
+        data: An open file at the start of a pickle. Up to `MAX_PICKLES` in a row are read (torch's old format has
+            them), each until it ends or makes no sense.
 
     Returns:
         Dotted names; names of protocol 4 and later are best guesses, but none is left out.
-
-    Raises:
-        ValueError: This is not a pickle, or it ends early.
     """
-    return sorted(set(_imports(data)) - ALLOWED)
+    names: set[str] = set()
+    with suppress(ValueError, IndexError, OverflowError, struct.error):
+        for _ in range(MAX_PICKLES):
+            for name in _imports(data):
+                names.add(name)
+    return sorted(names - ALLOWED)
 
 
 def _imports(data: IO[bytes]) -> Iterator[str]:

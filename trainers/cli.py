@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return _run(COMMANDS, "assistmimic", list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, such as `head`, has seen enough
+        return OK
     except KeyboardInterrupt:
         return _fail("interrupted; everything saved so far is kept.", INTERRUPTED)
     except SystemExit as stop:

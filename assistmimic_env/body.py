@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import anthropometry as human
+from .catalog import Catalog
 from .config import Impairment
 from .errors import ConfigError, did_you_mean
 
@@ -60,7 +61,7 @@ class Joints:
         return self.kp / 10.0
 
 
-_JOINTS: Mapping[str, Joints] = {  # spec/physics.md, table at the top: kp [N m/rad], limit [N m]
+JOINTS: Mapping[str, Joints] = {  # spec/physics.md, table at the top: kp [N m/rad], limit [N m]
     "Hip": Joints(kp=800.0, torque_limit=250.0),
     "Knee": Joints(kp=800.0, torque_limit=250.0),
     "Ankle": Joints(kp=800.0, torque_limit=150.0),
@@ -76,6 +77,32 @@ _JOINTS: Mapping[str, Joints] = {  # spec/physics.md, table at the top: kp [N m/
     "Wrist": Joints(kp=300.0, torque_limit=40.0),
     "Hand": Joints(kp=300.0, torque_limit=20.0),
 }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Topology:
+    """What a humanoid consists of, whatever its size.
+
+    Attributes:
+        parents: Body -> its parent, parents before children; the first is the root, whose parent is ``""``. The
+            environments need the names of ``smpl24`` that observations, metrics and grips refer to; ``L_`` and ``R_``
+            begin the names of mirrored bodies.
+        offsets: Joint positions in the parent's frame, rest pose, as fractions of the stature, shape (J, 3).
+        geoms: Collision shapes from the names, offsets [m] and masses [kg] of a humanoid of some size.
+        segment_mass: Kind of body (its name without side) -> share of the body mass; both sides count.
+        joints: Kind of body -> servo of its joint.
+    """
+
+    parents: Mapping[str, str]
+    offsets: Callable[[], Array]
+    geoms: Callable[[tuple[str, ...], Array, Array], tuple[Geom, ...]]
+    segment_mass: Mapping[str, float] = field(default_factory=lambda: human.SEGMENT_MASS)
+    joints: Mapping[str, Joints] = field(default_factory=lambda: JOINTS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Bodies in order, J of them."""
+        return tuple(self.parents)
 
 
 def _frozen(values: object) -> Array:
@@ -248,7 +275,20 @@ def mirrored_name(name: str) -> str:
 
 def body_names() -> tuple[str, ...]:
     """Names ``get_body`` understands."""
-    return tuple(_TOPOLOGIES)
+    return _CATALOG.names()
+
+
+def register_body(name: str, topology: Topology) -> None:
+    """Add a humanoid; also by an entry point of the group ``assistmimic.bodies``.
+
+    Args:
+        name: For ``get_body``, ``make(..., body=name)`` and clips.
+        topology: How it is built, or a function that returns that.
+
+    Raises:
+        ConfigError: The name is taken, or the topology does not hold together.
+    """
+    _CATALOG.add(name, topology)
 
 
 def get_body(name: str = "smpl24", *, stature: float = human.STATURE, mass: float = human.MASS) -> BodySpec:
@@ -262,19 +302,17 @@ def get_body(name: str = "smpl24", *, stature: float = human.STATURE, mass: floa
     Raises:
         ConfigError: Unknown name, or a size no human has.
     """
-    if name not in _TOPOLOGIES:
-        known = ", ".join(body_names())
-        raise ConfigError(f"body '{name}' is not known.{did_you_mean(name, body_names())} Available: {known}.")
+    topology = _CATALOG.find(name)
     if not 0.5 <= stature <= 2.5:
         raise ConfigError(f"stature is {stature} m, expected a value in [0.5, 2.5].")
     if not 10.0 <= mass <= 300.0:
         raise ConfigError(f"mass is {mass} kg, expected a value in [10, 300].")
-    return _sized(name, stature, mass)
+    return _sized(name, topology, stature, mass)
 
 
 @lru_cache(maxsize=256)
-def _sized(name: str, stature: float, mass: float) -> BodySpec:
-    return _build(name, _TOPOLOGIES[name].offsets() * stature, mass).scaled(stature=stature, mass=mass)
+def _sized(name: str, topology: Topology, stature: float, mass: float) -> BodySpec:
+    return _build(name, topology.offsets() * stature, mass).scaled(stature=stature, mass=mass)
 
 
 def smpl24(*, stature: float = human.STATURE, mass: float = human.MASS) -> BodySpec:
@@ -405,25 +443,13 @@ def _capsule_radius(volume: float, length: float) -> float:
     return float(max(roots.real[np.abs(roots.imag) < 1e-9]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Topology:
-    parents: Mapping[str, str]
-    offsets: Callable[[], Array]
-    geoms: Callable[[tuple[str, ...], Array, Array], tuple[Geom, ...]]
-
-
-_TOPOLOGIES: Mapping[str, _Topology] = {
-    "smpl24": _Topology(parents=_SMPL24_PARENTS, offsets=_smpl24_offsets, geoms=_smpl24_geoms),
-}
-
-
 def _build(name: str, offsets: Array, mass: float) -> BodySpec:
-    topology = _TOPOLOGIES[name]
-    names = tuple(topology.parents)
+    topology = _CATALOG.find(name)
+    names = topology.names
     if offsets.shape != (len(names), 3) or not np.isfinite(offsets).all():
         raise ConfigError(f"offsets of {name} must be finite, shape ({len(names)}, 3); got shape {offsets.shape}.")
-    masses = _frozen([mass * human.SEGMENT_MASS[joint_kind(n)] for n in names])
-    joints = [_JOINTS.get(joint_kind(n), Joints(kp=0.0, torque_limit=0.0)) for n in names]
+    masses = _frozen([mass * topology.segment_mass[joint_kind(n)] for n in names])
+    joints = [Joints(kp=0.0, torque_limit=0.0), *(topology.joints[joint_kind(n)] for n in names[1:])]
     return BodySpec(
         name=name,
         names=names,
@@ -471,3 +497,29 @@ def impaired(spec: BodySpec, impairment: Impairment) -> BodySpec:
         kd=_frozen(spec.kd * gain),
         torque_limits=_frozen(limits),
     )
+
+
+def _read_topology(name: str, found: Any) -> Topology:
+    """Check a topology that was added, or the function that returns it."""
+    topology = found() if callable(found) else found
+    if not isinstance(topology, Topology):
+        raise ConfigError(f"body '{name}' is {topology!r}, expected a Topology.")
+    names, kinds = topology.names, {joint_kind(n) for n in topology.names}
+    late = [n for i, n in enumerate(names) if topology.parents[n] not in (names[:i] if i else ("",))]
+    lone = [n for n in names if mirrored_name(n) not in names]
+    for problem, culprits in (
+        ("a parent must come before its children, and the root has the parent ''", late),
+        ("a body has no twin on the other side", lone),
+        ("segment_mass lacks a kind", sorted(kinds - set(topology.segment_mass))),
+        ("joints lacks a kind", sorted({joint_kind(n) for n in names[1:]} - set(topology.joints))),
+    ):
+        if culprits:
+            raise ConfigError(f"body '{name}': {problem}: {', '.join(culprits)}.")
+    share = sum(topology.segment_mass[joint_kind(n)] for n in names)
+    if abs(share - 1.0) > 1e-3:
+        raise ConfigError(f"body '{name}': the shares of segment_mass sum to {share:.4f} over all bodies, expected 1.")
+    return topology
+
+
+_SMPL24 = Topology(parents=_SMPL24_PARENTS, offsets=_smpl24_offsets, geoms=_smpl24_geoms)
+_CATALOG: Catalog[Topology] = Catalog("body", "assistmimic.bodies", read=_read_topology, items={"smpl24": _SMPL24})

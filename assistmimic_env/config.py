@@ -111,6 +111,7 @@ class RewardConfig:
         rotation_scale: Sensitivity [1/rad^2].
         velocity_scale: Sensitivity [s^2/m^2].
         angular_velocity_scale: Sensitivity [s^2/rad^2].
+        extra: Weights of further terms by name, negative for penalties; see ``reward_terms``.
     """
 
     position: float = 0.5
@@ -122,12 +123,18 @@ class RewardConfig:
     rotation_scale: float = 10.0
     velocity_scale: float = 0.1
     angular_velocity_scale: float = 0.1
+    extra: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that nothing is negative."""
+        """Check ranges; the names of extra terms are checked when an environment is made."""
         for item in fields(self):
             value = getattr(self, item.name)
-            require(value >= 0.0, f"reward.{item.name}", value, "a value in [0, inf); 0 switches a term off")
+            if item.name != "extra":
+                require(value >= 0.0, f"reward.{item.name}", value, "a value in [0, inf); 0 switches a term off")
+        require(isinstance(self.extra, Mapping), "reward.extra", self.extra, "a mapping from names to weights")
+        for name, weight in self.extra.items():
+            finite = isinstance(weight, (int, float)) and math.isfinite(weight)
+            require(finite, f"reward.extra[{name!r}]", weight, "a finite weight")
 
 
 @dataclass(frozen=True, kw_only=True)

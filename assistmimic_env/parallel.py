@@ -37,7 +37,10 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
     """A supporter and a recipient in one world.
 
     ``info[agent]`` of a step holds ``reward_terms`` (name -> number, before weighting), ``tracking_error`` [m],
-    ``physics_error``, and at the end of an episode ``episode`` (see ``VectorEnv``).
+    ``physics_error``, and at the end of an episode ``episode`` (see ``VectorEnv``; with the agent's return and the
+    length also as ``r`` and ``l``, the names of Gymnasium's statistics, which Stable-Baselines3 reads). That of
+    ``reset`` is empty, because TorchRL takes a key in it for a number that every step reports; ``simulation`` knows
+    ``clip`` and ``frame``.
 
     Args:
         clips: Motion to track; every episode plays one of them.
@@ -130,18 +133,16 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
             options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise; other keys are ignored.
 
         Returns:
-            Observations and infos by agent.
+            Observations and (empty) infos by agent.
         """
         seed_streams(self.simulation, seed, first=not self._seeded)
         self._seeded = True
         clip, frame = start_options(self.simulation, options)
         observation = self.simulation.reset(np.arange(1), clip=clip, frame=frame)
         self.agents = list(ROLES)
-        played = self.reference.clips[self.simulation.clip[0]].name
-        info = {"clip": played, "frame": int(self.simulation.frame[0])}
         if self.render_mode == "human":
             self.render()
-        return self._by_agent(observation[0]), {role: dict(info) for role in ROLES}
+        return self._by_agent(observation[0]), {role: {} for role in ROLES}
 
     def step(
         self, actions: Mapping[str, NDArray[np.floating]]
@@ -183,7 +184,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
                 "physics_error": bool(transition.physics_error[0]),
             }
             if summary:
-                info["episode"] = dict(summary)
+                info["episode"] = {**summary, "r": summary[f"return_{role}"], "l": summary["length"]}
             infos[role] = info
         return infos
 

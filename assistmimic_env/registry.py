@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .errors import ClipError, UnknownEnvironmentError, UnknownOptionError, did_you_mean
+from .errors import ClipError, ConfigError, UnknownEnvironmentError, UnknownOptionError, did_you_mean
+from .plugins import load_plugins
 
 if TYPE_CHECKING:
     from .clip import PairClip
@@ -72,8 +73,20 @@ def register(spec: EnvSpec) -> None:
     gymnasium.register(spec.id, entry_point="assistmimic_env.registry:_make_registered", kwargs={"env_id": spec.id})
 
 
+def _register_plugin(name: str, found: Any) -> None:
+    """Register what an entry point of the group ``assistmimic.envs`` holds (see ``plugins``)."""
+    found = found() if callable(found) else found
+    specs = (found,) if isinstance(found, EnvSpec) else tuple(found)
+    for entry in specs:
+        if not isinstance(entry, EnvSpec):
+            raise ConfigError(f"'{name}' holds {entry!r}, expected an EnvSpec or several.")
+    for entry in specs:
+        register(entry)
+
+
 def list_envs() -> list[EnvSpec]:
-    """All registered environments, sorted by id."""
+    """All environments, those of plug-ins included, sorted by id."""
+    load_plugins("assistmimic.envs", _register_plugin)
     return [_SPECS[name] for name in sorted(_SPECS)]
 
 
@@ -83,18 +96,26 @@ def spec(id: str) -> EnvSpec:
     Raises:
         UnknownEnvironmentError: No such environment; names the closest and all that exist.
     """
-    if id in _SPECS:
-        return _SPECS[id]
-    match = _ID.match(id) if isinstance(id, str) else None
-    if match is not None and match["version"] is None:
-        versions = [name for name in _SPECS if name.rsplit("-v", 1)[0] in (id, f"AssistMimic/{id}")]
-        if versions:
-            return _SPECS[max(versions, key=lambda name: int(name.rsplit("-v", 1)[1]))]
-    if match is not None and f"AssistMimic/{id}" in _SPECS:
-        return _SPECS[f"AssistMimic/{id}"]
+    name = _find(id)
+    if name is None:
+        load_plugins("assistmimic.envs", _register_plugin)
+        name = _find(id)
+    if name is not None:
+        return _SPECS[name]
     short = {name.rsplit("/", 1)[1] for name in _SPECS}
     hint = did_you_mean(str(id), _SPECS) or did_you_mean(str(id), short)
     raise UnknownEnvironmentError(f"there is no environment '{id}'.{hint} Environments: {', '.join(sorted(_SPECS))}.")
+
+
+def _find(id: str) -> str | None:
+    """The full id that is meant, if there is one; the namespace ``AssistMimic`` and the version may be left out."""
+    match = _ID.match(id) if isinstance(id, str) else None
+    if match is None:
+        return None
+    if match["version"] is not None:
+        return next((name for name in (id, f"AssistMimic/{id}") if name in _SPECS), None)
+    versions = [name for name in _SPECS if name.rsplit("-v", 1)[0] in (id, f"AssistMimic/{id}")]
+    return max(versions, key=lambda name: int(name.rsplit("-v", 1)[1]), default=None)
 
 
 def make(

@@ -30,7 +30,8 @@ class SingleAgentEnv(gymnasium.Env[Observation, Action]):
     """A supporter or a recipient to be controlled, beside a partner who acts by itself.
 
     Observation, action, reward and the end of an episode are those of the controlled role in ``PairEnv``: the
-    episode also fails when the partner does.
+    episode also fails when the partner does. So is the info, but for the name of ``episode``: it is ``outcome`` here,
+    since Gymnasium's ``RecordEpisodeStatistics`` insists on ``episode`` for itself.
 
     Args:
         pair: The world; this view takes it over.
@@ -115,8 +116,10 @@ class SingleAgentEnv(gymnasium.Env[Observation, Action]):
         """
         actions = {self.role: action, self.partner_role: self._partner_action()}
         observations, rewards, terminated, truncated, infos = self.pair.step(actions)
-        role = self.role
-        return observations[role], rewards[role], terminated[role], truncated[role], infos[role]
+        role, info = self.role, infos[self.role]
+        if "episode" in info:
+            info["outcome"] = info.pop("episode")
+        return observations[role], rewards[role], terminated[role], truncated[role], info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """See ``PairEnv.render``."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from .clip import ROLES, PairClip
 from .config import CONTROL_DT, EnvConfig
+from .episodes import Episodes
 from .errors import ActionError, ClipError, ConfigError, did_you_mean
 from .layout import Layout
 from .reference import Reference
-from .simulation import Episodes, PairSimulation, SimulationState, Transition
+from .simulation import PairSimulation, SimulationState, Transition
 from .worlds import Worlds
 
 Floats = NDArray[np.float32]

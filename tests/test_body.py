@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -13,8 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistmimic_env import anthropometry as human
-from assistmimic_env import kinematics
-from assistmimic_env.body import BodySpec, body_names, get_body, impaired, joint_kind, mirrored_name, smpl24
+from assistmimic_env import body, kinematics, make
+from assistmimic_env.body import (
+    BodySpec,
+    Geom,
+    Joints,
+    Topology,
+    body_names,
+    get_body,
+    impaired,
+    joint_kind,
+    mirrored_name,
+    register_body,
+    smpl24,
+)
+from assistmimic_env.clip import PairClip
 from assistmimic_env.config import Impairment
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.scene import Setting
@@ -275,6 +290,73 @@ def test_no_impairment_changes_nothing() -> None:
 def test_wrong_names_and_sizes_are_answered_with_what_exists(attempt: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         attempt()
+
+
+def capped() -> Topology:
+    """The built-in humanoid with a cap on its head: 25 bodies."""
+
+    def geoms(names: tuple[str, ...], offsets: np.ndarray, masses: np.ndarray) -> tuple[Geom, ...]:
+        cap = Geom(body=24, kind="sphere", start=(0, 0, 0.02), end=(0, 0, 0.02), radius=0.05, mass=float(masses[24]))
+        return (*BODY.with_offsets(offsets[:24], mass=float(masses[:24].sum())).geoms, cap)
+
+    parents = {
+        name: BODY.names[parent] if parent >= 0 else "" for name, parent in zip(BODY.names, BODY.parents, strict=True)
+    }
+    return Topology(
+        parents={**parents, "Cap": "Head"},
+        offsets=lambda: np.concatenate([BODY.offsets, [[0.0, 0.0, 0.2]]]) / BODY.stature,
+        geoms=geoms,
+        segment_mass={kind: 0.99 * share for kind, share in human.SEGMENT_MASS.items()} | {"Cap": 0.01},
+        joints={**body.JOINTS, "Cap": Joints(kp=50.0, torque_limit=5.0)},
+    )
+
+
+@pytest.fixture
+def own_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies registered by a test are gone after it."""
+    monkeypatch.setattr(body._CATALOG, "_items", dict(body._CATALOG._items))
+
+
+@pytest.mark.usefixtures("own_catalog")
+def test_a_registered_body_can_be_sized_and_simulated() -> None:
+    """All views take more bodies: sizes follow, a clip of that body plays, and other clips are refused."""
+    register_body("capped", capped())
+    person = get_body("capped", stature=1.6, mass=60.0)
+    assert (person.num_bodies, person.num_dofs) == (25, 72)
+    assert person.stature == pytest.approx(1.6)
+    assert person.mass == pytest.approx(60.0)
+    assert person.torque_limits[-1] == 5.0
+    still = np.zeros((20, 2, 25, 4))
+    still[..., 0] = 1.0
+    root = np.zeros((20, 2, 3))
+    root[:, 1, 0], root[:, :, 2] = 1.5, person.rest_height
+    people = {"offsets": np.stack([person.offsets] * 2), "masses": np.full(2, person.mass)}
+    clip = PairClip(name="capped", body="capped", fps=30.0, root_position=root, local_rotation=still, **people)
+    env = make("AssistMimic/SitToStand-v0", body="capped", clips=clip)
+    observations, _ = env.reset(seed=0)
+    rewards = env.step({agent: np.zeros(72) for agent in env.agents})[1]
+    assert observations["recipient"].shape == (env.layout.size,)
+    assert rewards["recipient"] > 0.5
+    with pytest.raises(ConfigError, match="made for the body 'smpl24'"):
+        make("AssistMimic/SitToStand-v0", body="capped")
+
+
+@pytest.mark.usefixtures("own_catalog")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parents": {"Pelvis": "", "Head": "Neck", "Neck": "Pelvis"}}, "the root has the parent '': Head."),
+        ({"parents": {"Pelvis": "Head", "Head": "Pelvis"}}, "the root has the parent '': Pelvis."),
+        ({"parents": {"Pelvis": "", "L_Hip": "Pelvis"}}, "no twin on the other side: L_Hip."),
+        ({"segment_mass": human.SEGMENT_MASS}, "segment_mass lacks a kind: Cap."),
+        ({"segment_mass": {**human.SEGMENT_MASS, "Cap": 0.1}}, "sum to 1.1000 over all bodies, expected 1."),
+        ({"joints": body.JOINTS}, "joints lacks a kind: Cap."),
+    ],
+)  # fmt: skip
+def test_a_topology_that_does_not_hold_together_says_where(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        register_body("odd", replace(capped(), **change))
+    assert "odd" not in body_names()
 
 
 def test_arrays_of_a_body_cannot_be_changed() -> None:

@@ -16,7 +16,8 @@ from assistmimic_env.body import get_body
 from assistmimic_env.clip import PairClip
 from assistmimic_env.layout import FORCE_SCALE, GROUPS, HAND_BODIES
 from assistmimic_env.metrics import tracking_error
-from assistmimic_env.simulation import TOUCH_FORCE, PairSimulation
+from assistmimic_env.observer import TOUCH_FORCE
+from assistmimic_env.simulation import PairSimulation
 from assistmimic_env.vector import VectorEnv
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "phc"

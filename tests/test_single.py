@@ -53,6 +53,17 @@ def test_pictures_pass_gymnasiums_checker() -> None:
     env.close()
 
 
+def test_gymnasiums_statistics_wrapper_works() -> None:
+    """It wants ``info["episode"]`` for itself; ours is ``outcome``."""
+    env = gymnasium.wrappers.RecordEpisodeStatistics(make_one(partner="hold"))
+    env.reset(seed=0, options={"frame": 87})
+    results = [env.step(np.zeros(69, dtype=np.float32)) for _ in range(2)]
+    info, total = results[-1][-1], sum(float(result[1]) for result in results)
+    assert (info["episode"]["l"], info["outcome"]["length"]) == (2, 2)
+    assert info["episode"]["r"] == pytest.approx(total)
+    assert info["outcome"]["r"] == pytest.approx(total)
+
+
 def test_gymnasiums_vector_environments_work() -> None:
     """Sub-environments are made from the id, seeded one by one, and reset themselves."""
     envs = gymnasium.make_vec(IDS[0], num_envs=2, vectorization_mode="sync", partner="hold", max_cycles=3)
@@ -82,7 +93,8 @@ def test_view_is_one_side_of_the_pair(role: str) -> None:
         everyone = pair.step(action)
         mine = view.step(action[role])
         np.testing.assert_array_equal(mine[0], everyone[0][role])
-        assert mine[1:] == tuple(result[role] for result in everyone[1:])
+        expected_info = {name.replace("episode", "outcome"): value for name, value in everyone[4][role].items()}
+        assert mine[1:] == (*(result[role] for result in everyone[1:4]), expected_info)
 
 
 def test_seed_decides_everything() -> None:

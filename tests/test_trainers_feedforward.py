@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import assistmimic_env
 import numpy as np
 import pytest
+
+import assistmimic_env
 from assistmimic_env import rotations
 from assistmimic_env.actuation import action_to_target, limit_norm
 from assistmimic_env.policy import load_pair, policy_interface
@@ -88,9 +89,7 @@ def test_regression_fits_and_keeps_the_partner_out(simulation: PairSimulation) -
 
 def test_warm_start_exports_a_pair_that_fits_its_environment(simulation: PairSimulation, tmp_path: Path) -> None:
     report = warm_start(simulation, tmp_path, config=NETWORK, settings=SMALL, seed=0)
-    interface = policy_interface(
-        layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation
-    )
+    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
     for role, policy in load_pair(tmp_path).items():
         policy.check(interface, action_size=simulation.body.num_dofs, role=role)
         assert policy.card.provenance["action_error"][role] == report["action_error"][role]

@@ -7,22 +7,23 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 import pytest
+from rich.console import Console
+
 from assistmimic_env.errors import CheckpointError, PolicyError
 from assistmimic_env.policy import Policy, load_pair
-from rich.console import Console
 
 torch = pytest.importorskip("torch")
 ray = pytest.importorskip("ray")
 
-from assistmimic_trainers.adapter import ROLES, PairEnv, world_seed  # noqa: E402
+from assistmimic_trainers.adapter import ROLES, FailureFocus, PairEnv, world_seed  # noqa: E402
 from assistmimic_trainers.checkpoint import POINTER, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
-from assistmimic_trainers.export import export_module, export_pair  # noqa: E402
+from assistmimic_trainers.export import export_module, export_pair, policy_tensors  # noqa: E402
 from assistmimic_trainers.learner import (  # noqa: E402
     LearnerOptions,
     adapted_rate,
@@ -47,13 +48,14 @@ INTERFACE = {
 class PointPair:
     """Two points that move by their action and are paid for being close to a target; PettingZoo's parallel API."""
 
-    possible_agents = list(ROLES)
+    possible_agents: ClassVar = list(ROLES)
 
     def __init__(self, *, limit: float = 2.0) -> None:
         self.limit = limit
         self.random = np.random.default_rng()
-        self.spaces = gymnasium.spaces.Box(-np.inf, np.inf, (SIZE,), np.float32), gymnasium.spaces.Box(
-            -1.0, 1.0, (ACTIONS,), np.float32
+        self.spaces = (
+            gymnasium.spaces.Box(-np.inf, np.inf, (SIZE,), np.float32),
+            gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32),
         )
 
     def observation_space(self, agent: str) -> gymnasium.Space:
@@ -124,6 +126,8 @@ def make_config(**overrides: Any) -> Any:
         "module": ModuleConfig(hidden=(32, 16), critic_hidden=(32, 16), log_std=-1.0),
         "learner": LearnerOptions(kl_target=0.02, critic_learning_rate=3e-3),
         "env_class": PointPairEnv,
+        "sampler": "stock",  # the toy has no vector environment; test_trainers_fast.py covers the batched sampler
+        "focus": 0.0,
     }
     return assistmimic_ppo("toy", **{**chosen, **overrides})
 
@@ -180,11 +184,35 @@ def test_worlds_of_different_runners_get_different_seeds() -> None:
     assert world_seed(None, 1) is None
 
 
+def test_focus_starts_shortly_before_failures_and_at_the_beginning() -> None:
+    """A share of 0.5: half before failures, a quarter at the first frame, a quarter where the environment likes."""
+    focus = FailureFocus(share=0.5)
+    focus.seed(0)
+    assert focus.start() is None
+    focus.learn({"clip": 2, "start_frame": 40, "length": 10})
+    starts = [focus.start() for _ in range(2000)]
+    frames = [start["frame"] for start in starts if start is not None]
+    assert set(frames) == {0, *range(20, 43)}
+    assert 0.21 < frames.count(0) / 2000 < 0.29
+    assert 0.21 < starts.count(None) / 2000 < 0.29
+    assert {start["clip"] for start in starts if start is not None} == {2}
+    early = FailureFocus(share=1.0)
+    early.learn({"clip": 0, "start_frame": 0, "length": 3})
+    assert early.start() == {"clip": 0, "frame": 0}
+
+
+def test_without_focus_the_environment_chooses_the_start() -> None:
+    focus = FailureFocus(share=0.0)
+    focus.learn({"clip": 0, "start_frame": 0, "length": 3})
+    assert focus.start() is None
+
+
 def test_runner_copies_have_no_critic(session: None) -> None:
     algorithm = make_config().build_algo()
     try:
         runner = algorithm.env_runner.module["supporter"]
         assert not hasattr(runner, "critic")
+        assert not hasattr(runner, "average")
         assert hasattr(learner_module(algorithm, "supporter"), "critic")
     finally:
         algorithm.stop()
@@ -215,8 +243,7 @@ def test_values_are_learned_in_units_of_the_return(session: None) -> None:
     """The value normaliser is filled before the first gradient step, so the critic never sees raw returns."""
     algorithm = make_config().build_algo()
     try:
-        for _ in range(3):
-            result = algorithm.train()
+        result = [algorithm.train() for _ in range(3)][-1]
         module = learner_module(algorithm, "supporter")
         assert float(module.value_normalizer.count[0]) == result["env_runners"]["num_env_steps_sampled_lifetime"]
         assert result["learners"]["supporter"]["vf_loss"] < 2.0
@@ -314,6 +341,17 @@ def test_exported_policy_equals_the_module(tmp_path: Path) -> None:
     np.testing.assert_allclose(actual, expected.numpy(), atol=1e-5)
 
 
+def test_averaged_export_is_the_mean_of_the_actors(tmp_path: Path) -> None:
+    module = make_module()
+    before = module.actor.layers[0].weight.detach().clone()
+    with torch.no_grad():
+        module.actor.layers[0].weight.add_(1.0)
+    module.update_average(0.75)
+    now, averaged = (policy_tensors(module, averaged=choice)["actor.0.weight"] for choice in (False, True))
+    np.testing.assert_allclose(now, before + 1.0, atol=1e-6)
+    np.testing.assert_allclose(averaged, before + 0.25, atol=1e-6)
+
+
 def test_module_starts_from_an_exported_policy(tmp_path: Path) -> None:
     source = make_module()
     source.normalizer.mean.fill_(3.0)
@@ -332,9 +370,7 @@ def test_a_policy_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
         make_module(hidden=(64,), init_from=str(tmp_path / "supporter"))
 
 
-@pytest.mark.parametrize(
-    ("divergence", "factor"), [(0.2, 1 / 1.5), (0.06, 1.0), (0.01, 1.5), (float("nan"), 1 / 1.5)]
-)
+@pytest.mark.parametrize(("divergence", "factor"), [(0.2, 1 / 1.5), (0.06, 1.0), (0.01, 1.5), (float("nan"), 1 / 1.5)])
 def test_learning_rate_follows_the_divergence(divergence: float, factor: float) -> None:
     assert adapted_rate(1e-4, divergence, LearnerOptions(kl_target=0.06)) == pytest.approx(1e-4 * factor)
 
@@ -369,8 +405,7 @@ def test_both_roles_learn_the_toy(session: None) -> None:
     algorithm = make_config(num_envs_per_env_runner=8, rollout_fragment_length=48, minibatch_size=128).build_algo()
     try:
         first = algorithm.train()["env_runners"]["episode_return_mean"]
-        for _ in range(29):
-            result = algorithm.train()
+        result = [algorithm.train() for _ in range(29)][-1]
     finally:
         algorithm.stop()
     last = result["env_runners"]["episode_return_mean"]

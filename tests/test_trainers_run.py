@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from assistmimic_env.errors import CheckpointError, ConfigError, UnknownEnvironmentError
 from assistmimic_env.policy import load_pair
 
@@ -103,9 +104,7 @@ def test_smoke_quickstart_leaves_everything_and_resumes(tmp_path: Path) -> None:
     assert (run / "trained.mp4").exists() or (run / "trained.png").exists()
     before = read_records(run / "progress.jsonl")[-1]
     steps = str(before["steps"] + 1000)
-    process = start_command(
-        "quickstart", "--budget", "smoke", "--resume", "run", "--steps", steps, folder=tmp_path
-    )
+    process = start_command("quickstart", "--budget", "smoke", "--resume", "run", "--steps", steps, folder=tmp_path)
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
     assert "0 steps were lost" in output

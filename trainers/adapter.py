@@ -6,13 +6,15 @@ order supporter, recipient and ends both agents together.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import assistmimic_env
 import gymnasium
 import numpy as np
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
+
+import assistmimic_env
 
 ROLES = ("supporter", "recipient")
 """Agents, policies and modules, in this order everywhere."""
@@ -22,8 +24,9 @@ class PairEnv(MultiAgentEnv):
     """One world with two agents.
 
     Args:
-        config: `{"id": environment id, **options of assistmimic_env.make}`; RLlib hands over an `EnvContext`, whose
-            `worker_index` keeps the random streams of the env runners apart.
+        config: `{"id": environment id, "focus": share, **options of assistmimic_env.make}`; RLlib hands over an
+            `EnvContext`, whose `worker_index` keeps the random streams of the env runners apart. With `focus` above 0
+            that share of the episodes starts shortly before a recent failure, see `FailureFocus`.
 
     Observations are float32 arrays, rewards floats. Actions may leave [-1, 1], as a Gaussian does; they are clipped
     for the environment only. The info of an agent is empty until the episode ends and then holds `episode`.
@@ -32,6 +35,7 @@ class PairEnv(MultiAgentEnv):
     def __init__(self, config: Mapping[str, Any]) -> None:
         options = dict(config)
         self.worker_index = int(getattr(config, "worker_index", 0) or 0)
+        self.focus = FailureFocus(share=float(options.pop("focus", 0.0)))
         self.env = self.make_env(options.pop("id"), options)
         self.agents = self.possible_agents = list(ROLES)
         self.observation_spaces: dict[str, gymnasium.Space] = {role: self.env.observation_space(role) for role in ROLES}
@@ -43,11 +47,18 @@ class PairEnv(MultiAgentEnv):
         """The PettingZoo parallel environment to wrap."""
         return assistmimic_env.make(env_id, **options)
 
+    @staticmethod
+    def make_vec(env_id: str, options: dict[str, Any], *, num_envs: int, threads: int) -> Any:
+        """The native vector environment that the batched env runner steps instead."""
+        return assistmimic_env.make_vec(env_id, num_envs=num_envs, threads=threads, **options)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Start an episode; the seed RLlib gives counts worlds inside one env runner."""
-        observations, _ = self.env.reset(seed=world_seed(seed, self.worker_index), options=options)
+        seed = world_seed(seed, self.worker_index)
+        self.focus.seed(seed)
+        observations, _ = self.env.reset(seed=seed, options=self.focus.start() if options is None else options)
         return {role: observations[role] for role in ROLES}, {role: {} for role in ROLES}
 
     def step(
@@ -58,11 +69,14 @@ class PairEnv(MultiAgentEnv):
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
         terminated = any(terminations.values())
         truncated = not terminated and any(truncations.values())
+        if terminated:
+            self.focus.learn(infos[ROLES[0]].get("episode"))
         return (
             {role: observations[role] for role in ROLES},
             {role: float(rewards[role]) for role in ROLES},
             dict.fromkeys((*ROLES, "__all__"), terminated),
-            dict.fromkeys((*ROLES, "__all__"), truncated),
+            # RLlib 2.60 counts an episode of which every single agent truncated as terminated; `__all__` is enough.
+            {**dict.fromkeys(ROLES, False), "__all__": truncated},
             {role: _episode(infos[role]) if terminated or truncated else {} for role in ROLES},
         )
 
@@ -73,6 +87,48 @@ class PairEnv(MultiAgentEnv):
     def close(self) -> None:
         """Release the environment."""
         self.env.close()
+
+
+class FailureFocus:
+    """Chooses where episodes start: more often shortly before the frames at which they lately failed.
+
+    Reference-state initialisation spends most steps where tracking is easy; this spends them before the frames that
+    decide how far a pair gets, and moves on when they are mastered. Half of the other episodes start at the first
+    frame, since a pair that comes from there meets the hard frames in other states than the reference's (measured on
+    the pull-up: without them a pair got from frame 25 to 105, but from frame 0 only to 70).
+
+    Args:
+        share: Share of the episodes that start before a failure; 0 leaves all starts to the environment.
+        memory: Number of failures that are remembered.
+    """
+
+    LEAST, MOST = 8, 30
+    """Control steps between such a start and the failure."""
+
+    def __init__(self, *, share: float, memory: int = 16) -> None:
+        self.share = share
+        self._failures: deque[tuple[int, int]] = deque(maxlen=memory)
+        self._random = np.random.default_rng()
+
+    def seed(self, seed: int | None) -> None:
+        """Start the random stream anew; without a seed it goes on."""
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
+
+    def learn(self, episode: Mapping[str, Any] | None) -> None:
+        """Remember the end of an episode that failed."""
+        if episode is not None and self.share > 0.0:
+            self._failures.append((int(episode["clip"]), int(episode["start_frame"] + episode["length"])))
+
+    def start(self) -> dict[str, int] | None:
+        """Reset options of the next episode; None leaves the choice to the environment."""
+        if not self._failures:
+            return None
+        clip, frame = self._failures[self._random.integers(len(self._failures))]
+        draw = self._random.random()
+        if draw < self.share:
+            return {"clip": clip, "frame": max(0, frame - int(self._random.integers(self.LEAST, self.MOST + 1)))}
+        return {"clip": clip, "frame": 0} if draw < (1.0 + self.share) / 2.0 else None
 
 
 def world_seed(seed: int | None, worker_index: int) -> int | None:

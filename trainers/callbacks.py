@@ -26,4 +26,5 @@ class EpisodeMetrics(RLlibCallback):
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in summary.items()}
+    """All but Gymnasium's short names, which repeat one agent's return and the length."""
+    return {name: float(value) for name, value in summary.items() if name not in ("r", "l")}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from assistmimic_env.policy import policy_interface, save_policy
 from assistmimic_env.simulation import PairSimulation
 
@@ -19,11 +20,21 @@ def interface_of(simulation: PairSimulation) -> dict[str, Any]:
     return policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
 
 
-def policy_tensors(module: PolicyModule) -> dict[str, np.ndarray]:
-    """The module's tensors that an exported policy carries, float32."""
-    state = module.state_dict()
-    names = ["normalizer.mean", "normalizer.variance", "log_std", *(name for name in state if name.startswith("actor."))]
-    return {name: state[name].detach().cpu().numpy().astype(np.float32) for name in names}
+def policy_tensors(module: PolicyModule, *, averaged: bool = False) -> dict[str, np.ndarray]:
+    """The tensors that an exported policy carries, float32.
+
+    Args:
+        module: The module.
+        averaged: Take the actor averaged over recent updates instead of the present one.
+    """
+    actor = module.average if averaged else module.actor
+    tensors = {
+        "normalizer.mean": module.normalizer.mean,
+        "normalizer.variance": module.normalizer.variance,
+        "log_std": module.log_std,
+        **{f"actor.{name}": tensor for name, tensor in actor.state_dict().items()},
+    }
+    return {name: tensor.detach().cpu().numpy().astype(np.float32) for name, tensor in tensors.items()}
 
 
 def policy_card(
@@ -31,7 +42,7 @@ def policy_card(
 ) -> dict[str, Any]:
     """The JSON card of a module."""
     config = ModuleConfig.from_dict(module.model_config)
-    layers = list(module.actor)
+    layers = module.actor.layers
     return {
         **interface,
         "role": role,
@@ -45,7 +56,13 @@ def policy_card(
 
 
 def export_module(
-    module: PolicyModule, path: Path, *, role: str, interface: Mapping[str, Any], provenance: Mapping[str, Any]
+    module: PolicyModule,
+    path: Path,
+    *,
+    role: str,
+    interface: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    averaged: bool = False,
 ) -> Path:
     """Write one policy.
 
@@ -55,18 +72,31 @@ def export_module(
         role: supporter or recipient.
         interface: What the environment decides, from `assistmimic_env.policy.policy_interface`.
         provenance: Where it comes from; free, for people.
+        averaged: See `policy_tensors`.
 
     Returns:
         The path of the JSON card.
     """
     card = policy_card(module, role=role, interface=interface, provenance=provenance)
-    return save_policy(path, policy_tensors(module), card)
+    return save_policy(path, policy_tensors(module, averaged=averaged), card)
 
 
 def export_pair(
-    modules: Mapping[str, PolicyModule], folder: Path, *, interface: Mapping[str, Any], provenance: Mapping[str, Any]
+    modules: Mapping[str, PolicyModule],
+    folder: Path,
+    *,
+    interface: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    averaged: bool = False,
 ) -> Path:
-    """Write the policies of both roles into a folder and return the folder."""
+    """Write the policies of both roles into a folder and return the folder; arguments as for `export_module`."""
     for role in ROLES:
-        export_module(modules[role], folder / role, role=role, interface=interface, provenance=provenance)
+        export_module(
+            modules[role],
+            folder / role,
+            role=role,
+            interface=interface,
+            provenance=provenance,
+            averaged=averaged,
+        )
     return folder

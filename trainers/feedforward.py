@@ -1,24 +1,25 @@
 """Warm start by reference feed-forward: regress an actor onto "ask the servos for the next reference pose".
 
 The servos are PD: asked for the pose of the next frame they lag by kd / kp times the joint velocity, so the target
-leads the reference by that much (measured: section "Warm start" of docs/training.md). Partner-aware inputs keep zero
-weights: at the start both policies act as single-person trackers.
+leads the reference by that much. Following the reference open loop from uniform starts, leads of 0 / 0.5 / 1 / 1.3 lags
+gave mean errors of 65 / 57 / 51 / 49 mm on generated sit-to-stand and 97 / 95 / 95 / 94 mm on the pull-up (failure at
+0.5 m, no noise). Partner-aware inputs keep zero weights: at first both policies act as single-person trackers.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from assistmimic_env import rotations
 from assistmimic_env.actuation import limit_norm, target_to_action
 from assistmimic_env.simulation import PairSimulation
-from numpy.typing import NDArray
 
 from .adapter import ROLES
 from .export import export_pair, interface_of
@@ -94,7 +95,9 @@ def collect(simulation: PairSimulation, settings: WarmStart, *, seed: int) -> Sa
         action = table[simulation.reference.row(simulation.clip, simulation.frame + 1)]
         observations.append(observation)
         actions.append(action.astype(np.float32))
-        observation = simulation.step(action + random.normal(scale=settings.action_noise, size=action.shape)).observation
+        observation = simulation.step(
+            action + random.normal(scale=settings.action_noise, size=action.shape)
+        ).observation
     return Samples(observation=np.concatenate(observations), action=np.concatenate(actions))
 
 
@@ -121,7 +124,7 @@ def fit_module(
     inputs = module.normalizer(rows)[:, :single_person].contiguous()
     actor = Perceptron((single_person, *config.hidden, action.shape[1]), activation=config.activation, output_gain=0.1)
     with torch.no_grad():
-        actor[-1].bias.copy_(targets.mean(dim=0))
+        actor.layers[-1].bias.copy_(targets.mean(dim=0))
     error = _regress(actor, inputs, targets, settings)
     _adopt(module, actor, single_person)
     return module, error
@@ -166,7 +169,9 @@ def warm_start(
     }
     interface = interface_of(simulation)
     provenance = {"method": "reference feed-forward", "seed": seed, **report}
-    export_pair({role: module for role, (module, _) in fitted.items()}, folder, interface=interface, provenance=provenance)
+    export_pair(
+        {role: module for role, (module, _) in fitted.items()}, folder, interface=interface, provenance=provenance
+    )
     return report
 
 
@@ -191,7 +196,7 @@ def _regress(actor: Perceptron, inputs: torch.Tensor, targets: torch.Tensor, set
 @torch.no_grad()
 def _adopt(module: PolicyModule, actor: Perceptron, single_person: int) -> None:
     """Copy a single-person actor into a module; weights of the partner-aware inputs become zero."""
-    for index, (mine, theirs) in enumerate(zip(module.actor, actor, strict=True)):
+    for index, (mine, theirs) in enumerate(zip(module.actor.layers, actor.layers, strict=True)):
         mine.bias.copy_(theirs.bias)
         mine.weight.zero_() if index == 0 else None
         mine.weight[:, : theirs.weight.shape[1]] = theirs.weight

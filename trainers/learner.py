@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
-from ray.rllib.algorithms.ppo.ppo import PPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from .chunk_connector import ChunkToTrainBatch
 from .module import PolicyModule
 from .normalizer import Moments, is_distributed
 
@@ -46,8 +47,15 @@ class LearnerOptions:
     """Constant learning rate of the critic."""
     bounds_coefficient: float = 10.0
     """Weight of the penalty on action means outside [-1, 1]; the environment clips them there."""
+    average_decay: float = 0.95
+    """Share of the averaged actor that stays at each update; the averaged one is exported after training. Its updates
+    are noisy: two checkpoints of one pull-up run survived 52 % and 49 % of the clip, their mean 54 %."""
     value_clip: float | None = 0.2
     """Largest change of a value per update, in normalised units; None switches the limit off."""
+    gradient_precision: Literal["ieee", "bf16"] = "bf16"
+    """Matrix products of the critic's regression and of the backward pass: `bf16` is faster on CPUs that have it and
+    the same on others; it changes a gradient by about 0.4 % of its norm. The actor's forward pass, whose probabilities
+    are compared with the old ones, and the values of the advantages are single precision (`ieee`) always."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LearnerOptions:
@@ -65,8 +73,9 @@ class FinishBatch(ConnectorV2):
 
     Drops the bootstrap rows that RLlib appends to every fragment, standardises the advantages over the real rows,
     moves the value normaliser to the new targets (before the gradient phase, since it is no part of the behaviour
-    policy), adds the old values, and remembers the moments of the observations for the update after the gradient
-    phase. Columns without a loss mask, as a batched sampler makes them, pass through the same steps.
+    policy), normalises the observations once for all epochs, adds the old values, and remembers the moments of the
+    observations for the update after the gradient phase. `ChunkToTrainBatch` needs no loss mask and has done the middle
+    two already.
     """
 
     def __init__(self) -> None:
@@ -87,9 +96,14 @@ class FinishBatch(ConnectorV2):
         targets = kept[Postprocessing.VALUE_TARGETS].float()
         module.value_normalizer.update(Moments.of(targets[:, None]).all_reduce())
         kept[Postprocessing.VALUE_TARGETS] = module.value_normalizer(targets[:, None])[:, 0]
-        kept[Columns.VF_PREDS] = module.normalized_values(kept)
-        self.moments[role] = Moments.of(kept[Columns.OBS])
-        return kept
+        rows = kept.pop(Columns.OBS)
+        self.moments[role] = Moments.of(rows)
+        if Columns.EMBEDDINGS in columns:
+            extra = {key: columns[key] for key in (Columns.EMBEDDINGS, Columns.VF_PREDS)}
+        else:
+            embeddings = module.normalizer(rows)
+            extra = {Columns.EMBEDDINGS: embeddings, Columns.VF_PREDS: module.critic(embeddings)[:, 0]}
+        return kept | extra
 
 
 class PairLearner(PPOTorchLearner):
@@ -107,33 +121,42 @@ class PairLearner(PPOTorchLearner):
         self._finish = FinishBatch()
         super().build()
         if self._learner_connector is not None:
+            if not self.config.add_default_connectors_to_learner_pipeline:
+                config: Any = self.config
+                batch = ChunkToTrainBatch(gamma=config.gamma, lambda_=config.lambda_)
+                self._learner_connector.append(batch)
             self._learner_connector.append(self._finish)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One fused Adam for the actor, led by the divergence, and one for the critic."""
-        module: PolicyModule = self.module[module_id].unwrapped()
+        module = self._policy(module_id)
         actor = [*module.actor.parameters(), *([module.log_std] if module.log_std.requires_grad else [])]
-        groups = {"actor": (actor, config.lr), "critic": ([*module.critic.parameters()], self._critic_rate)}
+        groups = {
+            "actor": (actor, config.lr),
+            "critic": ([*module.critic.parameters()], self.options.critic_learning_rate),
+        }
         for name, (parameters, rate) in groups.items():
             optimizer = torch.optim.Adam(parameters, lr=rate, eps=1e-5, fused=True)
-            self.register_optimizer(
-                module_id=module_id, optimizer_name=name, optimizer=optimizer, params=parameters
-            )
+            self.register_optimizer(module_id=module_id, optimizer_name=name, optimizer=optimizer, params=parameters)
 
-    @property
-    def _critic_rate(self) -> float:
-        return self.options.critic_learning_rate
+    def _policy(self, role: str) -> PolicyModule:
+        return cast(PolicyModule, self.module[role].unwrapped())
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Start counting minibatches; called by RLlib before the epochs."""
         super().before_gradient_based_update(timesteps=timesteps)
         self._minibatches.clear()
 
+    def compute_gradients(self, loss_per_module: dict[str, Any], **kwargs: Any) -> Any:
+        """Gradients of the losses of both roles; called by RLlib."""
+        with matmul_precision(self.options.gradient_precision):
+            return super().compute_gradients(loss_per_module, **kwargs)
+
     def compute_loss_for_module(
-        self, *, module_id: str, config: PPOConfig, batch: dict[str, Any], fwd_out: dict[str, Any]
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
         """Loss of one role on one minibatch, a scalar."""
-        module: PolicyModule = self.module[module_id].unwrapped()
+        module = self._policy(module_id)
         inputs = fwd_out[Columns.ACTION_DIST_INPUTS]
         distribution = module.get_train_action_dist_cls().from_logits(inputs)
         before = module.get_train_action_dist_cls().from_logits(batch[Columns.ACTION_DIST_INPUTS])
@@ -141,13 +164,14 @@ class PairLearner(PPOTorchLearner):
         advantages = batch[Postprocessing.ADVANTAGES]
         clipped_ratio = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
-        values = module.normalized_values(batch, fwd_out[Columns.EMBEDDINGS])
+        with matmul_precision(self.options.gradient_precision):
+            values = module.normalized_values(batch, fwd_out[Columns.EMBEDDINGS])
         value_loss = clipped_value_loss(
             values, batch[Columns.VF_PREDS], batch[Postprocessing.VALUE_TARGETS], self.options.value_clip
         )
         bounds_loss = excess(inputs.chunk(2, dim=-1)[0])
         entropy = distribution.entropy().mean()
-        entropy_weight = self.entropy_coeff_schedulers_per_module[module_id].get_current_value()
+        entropy_weight: Any = self.entropy_coeff_schedulers_per_module[module_id].get_current_value()
         with torch.no_grad():
             divergence = before.kl(distribution).mean()
             rate = self._adapt_rate(module_id, divergence)
@@ -173,11 +197,11 @@ class PairLearner(PPOTorchLearner):
         )
 
     def postprocess_gradients_for_module(
-        self, *, module_id: str, config: Any = None, module_gradients_dict: dict[Any, Tensor]
-    ) -> dict[Any, Tensor]:
+        self, *, module_id: str, config: Any = None, module_gradients_dict: Any
+    ) -> Any:
         """Clip actor and critic by their own norm; a norm that is not finite drops this minibatch for the role."""
-        groups = [
-            [parameter for parameter in self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer)]
+        groups: list[list[Any]] = [
+            list(self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer))
             for _, optimizer in self.get_optimizers_for_module(module_id)
         ]
         limit = float("inf") if config.grad_clip is None else config.grad_clip
@@ -193,10 +217,11 @@ class PairLearner(PPOTorchLearner):
         return {}
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Move the observation normalisers to include the new batch; called by RLlib after the epochs."""
+        """Include the batch in the normalisers and the actors in their averages; called by RLlib after the epochs."""
         super().after_gradient_based_update(timesteps=timesteps)
         for role, moments in self._finish.moments.items():
-            self.module[role].unwrapped().normalizer.update(moments.all_reduce())
+            self._policy(role).normalizer.update(moments.all_reduce())
+            self._policy(role).update_average(self.options.average_decay)
         self._finish.moments.clear()
 
     def _adapt_rate(self, role: str, divergence: Tensor) -> float:
@@ -239,6 +264,17 @@ def clipped_value_loss(values: Tensor, old_values: Tensor, targets: Tensor, clip
 def excess(mean: Tensor, limit: float = 1.0) -> Tensor:
     """Squared part of action means outside [-limit, limit], summed over components (..., actions), a scalar mean."""
     return (mean.abs() - limit).clamp(min=0.0).square().sum(dim=-1).mean()
+
+
+@contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Let matrix products on the CPU round their single-precision factors to this precision inside the context."""
+    settings: Any = torch.backends.mkldnn.matmul
+    before, settings.fp32_precision = settings.fp32_precision, precision
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 def standardize(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ learners, env runners and restarted env runners start equal, and a later restore
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -13,17 +14,18 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
-from assistmimic_env.policy import Policy
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
+from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
+from assistmimic_env.policy import Policy
+
 from .normalizer import Normalizer
 from .perceptron import ACTIVATIONS, Perceptron
 
-NEW_KEYS = ("critic.", "value_normalizer.", "normalizer.count")
+NEW_KEYS = ("average.", "critic.", "value_normalizer.", "normalizer.count")
 """Prefixes of the state that an exported policy does not carry; everything else must be there."""
 
 
@@ -74,11 +76,13 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
     """Gaussian policy and value function on one normalised observation.
 
     State: `normalizer.{mean,variance,count}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
-    `value_normalizer.{mean,variance,count}`. Env runners keep only the first three.
+    `value_normalizer.{mean,variance,count}`, and `average.<i>.{weight,bias}`, the actor averaged over recent updates.
+    Env runners keep only the first three.
     """
 
     normalizer: Normalizer
     actor: Perceptron
+    average: Perceptron
     critic: Perceptron
     value_normalizer: Normalizer
 
@@ -93,10 +97,11 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         self.value_normalizer = Normalizer(1, clip=0.0)
         if config.init_from is not None:
             self._load(config.init_from, config)
+        self.average = copy.deepcopy(self.actor).requires_grad_(False)
 
     def get_non_inference_attributes(self) -> list[str]:
         """Parts that only a learner needs."""
-        return ["critic", "value_normalizer"]
+        return ["average", "critic", "value_normalizer"]
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, inference_only: bool = False, **kwargs: Any
@@ -117,7 +122,8 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         return {Columns.ACTION_DIST_INPUTS: self._distribution(self.normalizer(batch[Columns.OBS]))}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        normalized = self.normalizer(batch[Columns.OBS])
+        known = batch.get(Columns.EMBEDDINGS)
+        normalized = self.normalizer(batch[Columns.OBS]) if known is None else known
         return {Columns.ACTION_DIST_INPUTS: self._distribution(normalized), Columns.EMBEDDINGS: normalized}
 
     def _distribution(self, normalized: Tensor) -> Tensor:
@@ -137,6 +143,12 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         """As `compute_values`, in units of `value_normalizer`."""
         normalized = self.normalizer(batch[Columns.OBS]) if embeddings is None else embeddings
         return self.critic(normalized)[..., 0]
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move `average` towards the actor; it keeps the share `decay` of what it was."""
+        for mean, current in zip(self.average.parameters(), self.actor.parameters(), strict=True):
+            mean.lerp_(current, 1.0 - decay)
 
     def _load(self, path: str, config: ModuleConfig) -> None:
         policy = Policy.load(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +36,14 @@ class Perceptron(nn.ModuleList):
                 nn.init.zeros_(layer.bias)
             layers[-1].weight.mul_(output_gain)
 
+    @property
+    def layers(self) -> list[nn.Linear]:
+        """The linear layers, in order."""
+        return [cast(nn.Linear, layer) for layer in self]
+
     def forward(self, rows: Tensor) -> Tensor:
         """Map (..., input) to (..., output)."""
-        *hidden, last = self
+        *hidden, last = self.layers
         for layer in hidden:
             rows = self.activation(layer(rows))
         return last(rows)

@@ -32,7 +32,7 @@ def plot_learning_curve(
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 6), sharex=True, constrained_layout=True)
     for axis, (key, label, factor) in zip(axes.flat, PANELS, strict=True):
@@ -46,6 +46,8 @@ def plot_learning_curve(
     axes.flat[0].legend(fontsize="small") if levels else None
     for axis in axes[1]:
         axis.set_xlabel("control steps of the pair")
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6))
+        axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

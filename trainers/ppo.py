@@ -1,14 +1,14 @@
 """`assistmimic_ppo`: a `PPOConfig` with the policies `supporter` and `recipient`.
 
-Every PPO default that hurts here is set explicitly. The fast path replaces `env_runner_cls` and the learner connector
-of the configuration returned here, and nothing else.
+Every PPO default that hurts here is set explicitly. The batched sampler replaces RLlib's env runner and learner
+connectors, and nothing else; those are the oracle of its tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
@@ -16,6 +16,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
 from .adapter import ROLES, PairEnv
+from .batched_runner import BatchedEnvRunner
 from .callbacks import EpisodeMetrics
 from .learner import LearnerOptions, PairLearner
 from .module import ModuleConfig, PolicyModule
@@ -27,7 +28,7 @@ class PairEnvRunner(MultiAgentEnvRunner):
     def make_module(self) -> None:
         """Build the inference-only part of both policies."""
         env = None if self.env is None else self.env.unwrapped
-        spec = self.config.get_multi_rl_module_spec(env=env, spaces=self.get_spaces(), inference_only=True)
+        spec: Any = self.config.get_multi_rl_module_spec(env=env, spaces=self.get_spaces(), inference_only=True)
         for module_spec in spec.rl_module_specs.values():
             module_spec.inference_only = True
         self.module = spec.build()
@@ -36,16 +37,17 @@ class PairEnvRunner(MultiAgentEnvRunner):
 def assistmimic_ppo(
     env_id: str,
     *,
-    num_env_runners: int = 2,
-    num_envs_per_env_runner: int = 32,
-    rollout_fragment_length: int = 64,
+    num_env_runners: int = 0,
+    num_envs_per_env_runner: int = 96,
+    rollout_fragment_length: int = 32,
     env_options: Mapping[str, Any] | None = None,
+    focus: float = 0.5,
     module: ModuleConfig | None = None,
     init_from: Mapping[str, str] | None = None,
     learner: LearnerOptions | None = None,
     num_learners: int = 0,
     seed: int | None = 0,
-    gamma: float = 0.97,
+    gamma: float = 0.98,
     lambda_: float = 0.95,
     learning_rate: float = 2e-5,
     clip_param: float = 0.2,
@@ -55,6 +57,7 @@ def assistmimic_ppo(
     entropy_coeff: float = 0.0,
     grad_clip: float = 1.0,
     env_class: type[PairEnv] = PairEnv,
+    sampler: Literal["batched", "stock"] = "batched",
 ) -> PPOConfig:
     """Configure PPO for a pair.
 
@@ -64,6 +67,7 @@ def assistmimic_ppo(
         num_envs_per_env_runner: Worlds per process.
         rollout_fragment_length: Control steps per world and update.
         env_options: Options of `assistmimic_env.make`.
+        focus: Share of the episodes that start shortly before a recent failure, see `adapter.FailureFocus`.
         module: Networks and normalisers of both policies.
         init_from: Role -> exported policy to start from.
         learner: Settings of the update beyond RLlib's PPO.
@@ -79,6 +83,7 @@ def assistmimic_ppo(
         entropy_coeff: Weight of the entropy bonus.
         grad_clip: Largest norm of an actor's or a critic's gradient.
         env_class: The environment adapter; a subclass may wrap something else.
+        sampler: `batched` steps all worlds of a process at once; `stock` is RLlib's own env runner, world by world.
 
     Returns:
         The configuration: build it with `build_algo()`, or hand it to Tune as `param_space`.
@@ -88,14 +93,14 @@ def assistmimic_ppo(
         PPOConfig()
         .environment(
             env_class,
-            env_config={"id": env_id, **(env_options or {})},
+            env_config={"id": env_id, "focus": focus, **(env_options or {})},
             disable_env_checking=True,
             normalize_actions=False,
             clip_actions=False,  # the adapter clips, so that the learner sees the raw actions
         )
         .framework("torch", torch_skip_nan_gradients=True)
         .env_runners(
-            env_runner_cls=PairEnvRunner,
+            env_runner_cls=BatchedEnvRunner if sampler == "batched" else PairEnvRunner,
             num_env_runners=num_env_runners,
             num_envs_per_env_runner=num_envs_per_env_runner,
             rollout_fragment_length=rollout_fragment_length,
@@ -104,11 +109,12 @@ def assistmimic_ppo(
             episode_lookback_horizon=1,
             explore=True,
         )
-        .multi_agent(policies=set(ROLES), policy_mapping_fn=policy_of_agent)
+        .multi_agent(policies=list(ROLES), policy_mapping_fn=policy_of_agent)
         .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}))
         .learners(
             num_learners=num_learners,
             learner_class=PairLearner,
+            add_default_connectors_to_learner_pipeline=sampler == "stock",
             learner_config_dict=(learner or LearnerOptions()).to_dict(),
         )
         .training(
@@ -135,7 +141,7 @@ def assistmimic_ppo(
     )
 
 
-def policy_of_agent(agent: str, *args: Any, **kwargs: Any) -> str:
+def policy_of_agent(agent: Any, *args: Any, **kwargs: Any) -> str:
     """Each role has a policy of its own."""
     return agent
 

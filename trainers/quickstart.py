@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 import assistmimic_env
 from assistmimic_env.errors import MissingDependencyError
 from assistmimic_env.evaluation import Evaluation, compare, frames
 from assistmimic_env.policy import load_pair
 from assistmimic_env.rendering import write_video
-from rich.console import Console
-from rich.table import Table
 
 from .feedforward import WarmStart
 from .plots import plot_learning_curve
 from .progress import read_records
-from .run import RunResult, RunSettings, read_settings, resume_run, start_run
+from .run import TRAINING_OPTIONS, RunResult, RunSettings, read_settings, resume_run, start_run
 from .training import Budget, write_json
 
 PAIRS = ("random", "warm", "trained")
@@ -41,19 +42,19 @@ class QuickstartBudget:
     """The warm start."""
     rollouts: int
     """Rollouts per pair in the evaluation."""
-    envs_per_runner: int
-    """Worlds per env runner."""
+    worlds: int
+    """Worlds of the training, all in one process."""
     picture: tuple[int, int]
     """Width and height of the video [pixels]."""
 
 
 BUDGETS: Mapping[str, QuickstartBudget] = {
     "full": QuickstartBudget(
-        steps=400_000,
+        steps=500_000,
         train_seconds=600.0,
         warm_start=WarmStart(),
         rollouts=100,
-        envs_per_runner=32,
+        worlds=96,
         picture=(854, 480),
     ),
     "smoke": QuickstartBudget(
@@ -61,7 +62,7 @@ BUDGETS: Mapping[str, QuickstartBudget] = {
         train_seconds=30.0,
         warm_start=WarmStart(samples=4096, epochs=6),
         rollouts=16,
-        envs_per_runner=16,
+        worlds=32,
         picture=(480, 270),
     ),
 }
@@ -124,23 +125,29 @@ def quickstart(
     curve = draw_curve(evaluation, folder, settings.env_id)
     film = make_film(evaluation, folder / "trained.mp4", size=plan.picture, console=console)
     minutes = (time.monotonic() - start) / 60
-    console.print(f"\n{results}\n{curve}\n{film or 'no video'}\n{minutes:.1f} minutes.", highlight=False, soft_wrap=True)
+    console.print(
+        f"\n{results}\n{curve}\n{film or 'no video'}\n{minutes:.1f} minutes.", highlight=False, soft_wrap=True
+    )
     return QuickstartResult(folder=folder, results=results, curve=curve, film=film, finished=run.finished)
 
 
-def quickstart_settings(
-    env_id: str, plan: QuickstartBudget, *, seed: int, ppo: Mapping[str, Any]
-) -> RunSettings:
+def quickstart_settings(env_id: str, plan: QuickstartBudget, *, seed: int, ppo: Mapping[str, Any]) -> RunSettings:
     """The run of a quickstart."""
-    chosen = {"num_envs_per_env_runner": plan.envs_per_runner, **ppo}
-    return RunSettings(env_id=assistmimic_env.spec(env_id).id, seed=seed, ppo=chosen, warm_start=plan.warm_start)
+    return RunSettings(
+        env_id=assistmimic_env.spec(env_id).id,
+        seed=seed,
+        ppo={"num_env_runners": 0, "num_envs_per_env_runner": plan.worlds, **ppo},
+        warm_start=plan.warm_start,
+    )
 
 
 def evaluate_pairs(settings: RunSettings, folder: Path, *, rollouts: int) -> Evaluation:
     """Compare the pairs of a run on the same seeds; the first rollout of the trained pair is kept for the film."""
     pairs = {name: load_pair(folder / "policies" / name) for name in PAIRS}
-    seed, options = EVALUATION_SEED, settings.env_options
-    return compare(settings.env_id, pairs, rollouts=rollouts, seed=seed, record=1, num_worlds=rollouts, **options)
+    return compare(
+        settings.env_id, pairs, rollouts=rollouts, seed=EVALUATION_SEED, record=1, num_worlds=rollouts,
+        **{key: value for key, value in settings.env_options.items() if key not in TRAINING_OPTIONS},
+    )  # fmt: skip
 
 
 def save_results(

@@ -1,11 +1,11 @@
 """One training run in one folder: warm start, PPO, checkpoints, exported policies.
 
-    <folder>/run.json            what was asked for; `resume_run` reads it back
-    <folder>/policies/random     networks with random weights
-    <folder>/policies/warm       after the warm start (absent without it)
-    <folder>/policies/trained    after PPO
-    <folder>/checkpoints         resumable; pickles, for trusted runs only
-    <folder>/progress.jsonl      one line per update; tensorboard/ holds the same
+<folder>/run.json            what was asked for; `resume_run` reads it back
+<folder>/policies/random     networks with random weights
+<folder>/policies/warm       after the warm start (absent without it)
+<folder>/policies/trained    after PPO
+<folder>/checkpoints         resumable; pickles, for trusted runs only
+<folder>/progress.jsonl      one line per update; tensorboard/ holds the same
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import assistmimic_env
 import torch
-from assistmimic_env.errors import CheckpointError, ConfigError
 from rich.console import Console
+
+import assistmimic_env
+from assistmimic_env.errors import CheckpointError, ConfigError
 
 from .adapter import ROLES
 from .cluster import quiet_logs, ray_session
@@ -30,12 +31,16 @@ from .ppo import assistmimic_ppo
 from .training import Budget, lost_steps, resume, train, write_json
 
 if TYPE_CHECKING:
-    from assistmimic_env.simulation import PairSimulation
     from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.ppo import PPOConfig
 
+    from assistmimic_env.simulation import PairSimulation
+
 WARM_START_WORLDS = 128
 """Worlds that make the samples of the warm start."""
+
+TRAINING_OPTIONS: Mapping[str, Any] = {"termination_distance": 0.5, "start_noise": 1.0}
+"""The training ends episodes where the evaluation does, and starts them with the same noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,7 @@ class RunSettings:
     """Environment."""
     seed: int = 0
     """Seed of worlds, networks and exploration."""
-    env_options: Mapping[str, Any] = field(default_factory=dict)
+    env_options: Mapping[str, Any] = field(default_factory=lambda: dict(TRAINING_OPTIONS))
     """Options of `assistmimic_env.make`, as plain values."""
     ppo: Mapping[str, Any] = field(default_factory=dict)
     """Further keyword arguments of `assistmimic_ppo`, as plain values."""
@@ -164,7 +169,7 @@ def reference_simulation(settings: RunSettings) -> PairSimulation:
     return assistmimic_env.make_vec(settings.env_id, num_envs=WARM_START_WORLDS, **options).simulation
 
 
-def learner_modules(algorithm: Algorithm) -> dict[str, PolicyModule]:
+def learner_modules(algorithm: Any) -> dict[str, PolicyModule]:
     """Copies of the learners' modules, role -> module, also from remote learners."""
     state = algorithm.learner_group.get_state(components="learner/rl_module")["learner"]["rl_module"]
     specs = algorithm.config.rl_module_spec.rl_module_specs
@@ -204,21 +209,22 @@ def _train_and_export(
 ) -> bool:
     try:
         finished = train(algorithm, folder, budget=budget, console=console)
-        provenance = {"method": "PPO", "run": folder.name, "iteration": algorithm.iteration}
+        provenance = {"method": "PPO, averaged weights", "run": folder.name, "iteration": algorithm.iteration}
         export_pair(
             learner_modules(algorithm),
             folder / "policies" / "trained",
             interface=interface_of(simulation),
             provenance=provenance,
+            averaged=True,
         )
     finally:
         algorithm.stop()
     return finished
 
 
-def _session(config: PPOConfig, settings: RunSettings) -> Any:
+def _session(config: Any, settings: RunSettings) -> Any:
     return ray_session(num_cpus=config.num_env_runners + config.num_learners, learner_threads=settings.learner_threads)
 
 
 def _runners(settings: RunSettings) -> int:
-    return int(settings.ppo.get("num_env_runners", 2)) + int(settings.ppo.get("num_learners", 0))
+    return int(settings.ppo.get("num_env_runners", 0)) + int(settings.ppo.get("num_learners", 0))

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from assistmimic_env.errors import CheckpointError
 from rich.console import Console
+
+from assistmimic_env.errors import CheckpointError
 
 from .checkpoint import CheckpointStore
 from .progress import ProgressLog, ProgressRecord, ProgressView, read_records, record_of
@@ -88,7 +89,9 @@ def resume(folder: Path) -> Algorithm:
         CheckpointError: There is none, or it cannot be read.
     """
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such run. Give --resume the folder of a run, or start a new one without it.")
+        raise CheckpointError(
+            f"{folder}: no such run. Give --resume the folder of a run, or start a new one without it."
+        )
     return CheckpointStore(folder=folder / "checkpoints").load()
 
 

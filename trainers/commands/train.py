@@ -25,8 +25,8 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     warm_start: bool = True,
-    env_runners: int = 2,
-    envs_per_runner: int = 32,
+    env_runners: int | None = None,
+    envs_per_runner: int | None = None,
 ) -> int:
     """Train a supporter and a recipient with PPO.
 
@@ -43,24 +43,24 @@ def train(
         out: Folder of the run; by default a new one below `runs`.
         resume: Continue the run in this folder. Its checkpoints are pickles: resume only runs you trust.
         warm_start: Begin with the regression onto the reference feed-forward; only with an environment id.
-        env_runners: Processes that simulate; 0 simulates in this one.
-        envs_per_runner: Worlds per process.
+        env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
+        envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
-    import assistmimic_env
     from rich.console import Console
+
+    import assistmimic_env
 
     console = Console()
     quick = what == "quickstart"
     spec = assistmimic_env.spec(env_id if quick else what)
     folder = resume or out or new_folder(Path("runs"), "quickstart" if quick else spec.id.rsplit("/", 1)[-1])
-    ppo = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner}
+    given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner}
+    ppo = {name: value for name, value in given.items() if value is not None}
     console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
     if quick:
         from assistmimic_trainers.quickstart import quickstart
 
-        if budget == "smoke":
-            ppo.pop("num_envs_per_env_runner")
         result = quickstart(
             spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo, console=console
         )
@@ -103,5 +103,7 @@ def _train(
 def _exit_code(finished: bool, folder: Path, what: str, console: Console) -> int:
     if finished:
         return 0
-    console.print(f"Stopped. Continue with: assistmimic train {what} --resume {folder}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Stopped. Continue with: assistmimic train {what} --resume {folder}", highlight=False, soft_wrap=True
+    )
     return STOPPED

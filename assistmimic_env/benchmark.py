@@ -22,7 +22,7 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import registry
-from .actuation import action_to_target, target_to_action
+from .actuation import target_to_action
 from .clip import ROLES
 from .simulation import PairSimulation
 from .vector import VectorEnv
@@ -140,9 +140,10 @@ def _measure(
         for _ in range(steps):
             row = simulation.reference.row(simulation.clip, simulation.frame + 1)
             action = actions[row] + rng.normal(scale=_ACTION_NOISE, size=(len(row), *actions.shape[1:]))
-            recorded.append((simulation.worlds.get_state(everyone).physics, action))
+            state = simulation.worlds.get_state(everyone).physics
             full.append(step(action))
-        bare += [physics.time_step(state, action) for state, action in recorded]
+            recorded.append((state, simulation.worlds.controls))
+        bare += [physics.time_step(state, controls) for state, controls in recorded]
     return _ratio(full[steps:], bare[steps:], simulation.num_worlds)
 
 
@@ -163,19 +164,18 @@ class _BarePhysics:
     """Nothing but ``Batch.step`` of the same model, with sensors and outputs, from recorded states."""
 
     def __init__(self, simulation: PairSimulation, threads: int) -> None:
-        self._scale, self._law = simulation.action_scale, simulation.config.actuation
         self._substeps = simulation.scene.physics.substeps
         self._batch = Batch(simulation.scene.model, simulation.num_worlds, nthread=threads, persistent=True)
         self._ctrl = self._batch.bind("ctrl")
         for name in _OUTPUTS:
             self._batch.bind(name)
 
-    def time_step(self, state: Array, action: Array) -> float:
+    def time_step(self, state: Array, controls: Array) -> float:
         """Seconds of one control step of all worlds."""
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._batch.state[:] = state
         self._batch.forward()
-        self._ctrl[:] = action_to_target(action, self._scale, self._law).reshape(len(state), -1)
+        self._ctrl[:] = controls
         start = time.perf_counter()
         self._batch.step(nstep=self._substeps, stage=_VEL)
         return time.perf_counter() - start

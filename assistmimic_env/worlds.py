@@ -7,6 +7,7 @@ trap that a partial forward pass shows another world's contact forces (``spec/ph
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -176,6 +177,11 @@ class Worlds:
         return rows.reshape(len(rows), 2, self.num_bodies, -1)
 
     @property
+    def controls(self) -> Array:
+        """Controls of the last step, or of a later reset: servo targets, then holds; a copy, shape (N, nu)."""
+        return self._ctrl.copy()
+
+    @property
     def num_holds(self) -> int:
         """Number of holds of the scene."""
         return len(self.scene.holds)
@@ -203,8 +209,9 @@ class Worlds:
             pull = gap * (-self._force[ids, self._servos :] / np.maximum(length, 1e-9))[..., None]
             roles, bodies = self._hold_rows
             rows = self.contact_force[ids]
-            np.add.at(rows, (slice(None), roles[:, 0], bodies[:, 0]), pull)
-            np.add.at(rows, (slice(None), roles[:, 1], bodies[:, 1]), -pull)
+            ends: tuple[Any, Any] = tuple((slice(None), roles[:, end], bodies[:, end]) for end in (0, 1))
+            np.add.at(rows, ends[0], pull)
+            np.add.at(rows, ends[1], -pull)
             self.contact_force[ids] = rows
 
     # --- acting ----------------------------------------------------------------------------------------

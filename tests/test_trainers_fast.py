@@ -17,13 +17,16 @@ ray = pytest.importorskip("ray")
 
 from ray.rllib.env.multi_agent_episode import MultiAgentEpisode  # noqa: E402
 from ray.rllib.utils.minibatch_utils import ShardEpisodesIterator  # noqa: E402
+from test_trainers_ppo import PointPair, PointPairEnv  # noqa: E402
+from test_trainers_ppo import make_config as make_point_config  # noqa: E402
 from toys import TOY_ID, make_vec, sent, standing_clip  # noqa: E402
 
-from assistmimic_trainers.adapter import ROLES  # noqa: E402
+from assistmimic_trainers.adapter import ROLES, world_seed  # noqa: E402
 from assistmimic_trainers.advantage import generalized_advantage  # noqa: E402
 from assistmimic_trainers.batched_runner import BatchedEnvRunner, torch_threads  # noqa: E402
 from assistmimic_trainers.checkpoint import CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
+from assistmimic_trainers.learner import matmul_precision  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.ppo import PairEnvRunner, assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.rollout import RolloutChunk, concatenate  # noqa: E402
@@ -374,6 +377,19 @@ def test_a_runner_without_environment_holds_weights_only() -> None:
         runner.sample()
 
 
+def test_the_backward_pass_in_half_precision_gives_nearly_the_same_gradient() -> None:
+    """On CPUs without bfloat16 products it gives the same one; either way the setting ends with the context."""
+    random = torch.Generator().manual_seed(0)
+    rows, weight = (torch.randn(256, 512, generator=random) for _ in range(2))
+    exact = rows.T @ weight
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with matmul_precision("bf16"):
+        rounded = rows.T @ weight
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    assert (rounded - exact).norm() < 0.01 * exact.norm()
+    assert torch.equal(rows.T @ weight, exact)
+
+
 def test_torch_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     with torch_threads(1):
@@ -383,8 +399,6 @@ def test_torch_threads_are_given_back() -> None:
 
 def test_the_bare_environment_gives_what_the_chunk_holds() -> None:
     """Replaying the recorded actions in a vector environment with the same seed repeats observations and rewards."""
-    from assistmimic_trainers.adapter import world_seed
-
     runner = make_runner()
     (chunk,) = runner.sample()
     options = {key: value for key, value in runner.config.env_config.items() if key not in ("id", "focus")}
@@ -406,8 +420,8 @@ def test_algorithm_trains_restores_and_goes_on(session: None, tmp_path: Path) ->
     algorithm = make_config().build_algo()
     store = CheckpointStore(folder=tmp_path)
     try:
-        for _ in range(2):
-            result = algorithm.train()
+        algorithm.train()
+        result = algorithm.train()
         assert result["env_runners"]["num_env_steps_sampled_lifetime"] == 2 * WORLDS * STEPS
         assert 0.0 < result["env_runners"]["task"]["fraction"] <= 1.0
         learner = algorithm.learner_group._learner.module["recipient"]
@@ -417,7 +431,7 @@ def test_algorithm_trains_restores_and_goes_on(session: None, tmp_path: Path) ->
         store.save(algorithm)
     finally:
         algorithm.stop()
-    restored = store.load()
+    restored: Any = store.load()
     try:
         module = restored.learner_group._learner.module["recipient"]
         for name, tensor in module.state_dict().items():
@@ -462,8 +476,8 @@ def test_a_killed_runner_comes_back_with_the_learners_weights(session: None) -> 
 def test_two_learners_stay_equal(session: None) -> None:
     algorithm = make_config(num_learners=2).build_algo()
     try:
-        for _ in range(2):
-            result = algorithm.train()
+        algorithm.train()
+        result = algorithm.train()
 
         def weights(learner: Any) -> dict[str, np.ndarray]:
             return learner.module["supporter"].unwrapped().get_state()
@@ -475,3 +489,65 @@ def test_two_learners_stay_equal(session: None) -> None:
         assert float(states[0]["normalizer.count"][0]) == 2 * WORLDS * STEPS
     finally:
         algorithm.stop()
+
+
+class PointPairs:
+    """The toy of `test_trainers_ppo` as a vector environment that resets within the step."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.worlds = [PointPair() for _ in range(num_envs)]
+        observation, action = self.worlds[0].spaces
+        self.returns = {role: np.zeros(num_envs) for role in ROLES}
+        self.observation_spaces, self.action_spaces = dict.fromkeys(ROLES, observation), dict.fromkeys(ROLES, action)
+
+    def reset(self, *, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return _stack([world.reset(seed=seed + index)[0] for index, world in enumerate(self.worlds)]), {}
+
+    def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        results = [
+            world.step({role: np.clip(actions[role][index], -1.0, 1.0) for role in ROLES})
+            for index, world in enumerate(self.worlds)
+        ]
+        final, rewards = _stack([result[0] for result in results]), _stack([result[1] for result in results])
+        terminated = np.array([any(result[2].values()) for result in results])
+        truncated = np.array([any(result[3].values()) for result in results]) & ~terminated
+        done = terminated | truncated
+        self.returns = {role: self.returns[role] + rewards[role] for role in ROLES}
+        if not done.any():
+            return final, rewards, terminated, truncated, {}
+        length = np.array([world.time for world in self.worlds])
+        episode = {"length": length, **{f"return_{role}": self.returns[role] for role in ROLES}}
+        self.returns = {role: np.where(done, 0.0, self.returns[role]) for role in ROLES}
+        first = [w.reset()[0] if d else r[0] for w, d, r in zip(self.worlds, done, results, strict=True)]
+        info = {"done": done, "final_observation": final, "episode": episode}
+        return _stack(first), rewards, terminated, truncated, info
+
+    def close(self) -> None:
+        return None
+
+
+def _stack(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    return {role: np.array([row[role] for row in rows], np.float32) for role in ROLES}
+
+
+class BatchedPointPairEnv(PointPairEnv):
+    @staticmethod
+    def make_vec(env_id: str, options: dict[str, Any], *, num_envs: int, threads: int) -> PointPairs:
+        return PointPairs(num_envs)
+
+
+@pytest.mark.slow
+def test_both_roles_learn_the_toy(session: None) -> None:
+    """As they do with RLlib's sampler (`test_trainers_ppo`), in the same number of steps."""
+    algorithm = make_point_config(
+        num_envs_per_env_runner=8,
+        rollout_fragment_length=48,
+        minibatch_size=128,
+        sampler="batched",
+        env_class=BatchedPointPairEnv,
+    ).build_algo()
+    try:
+        results = [algorithm.train()["env_runners"]["episode_return_mean"] for _ in range(30)]
+    finally:
+        algorithm.stop()
+    assert results[-1] > 16.0 > results[0]  # of 24 possible

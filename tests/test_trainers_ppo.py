@@ -32,7 +32,8 @@ from assistmimic_trainers.learner import (  # noqa: E402
 )
 from assistmimic_trainers.module import ModuleConfig, PolicyModule  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
-from assistmimic_trainers.training import Budget, lost_steps, read_records, resume, train  # noqa: E402
+from assistmimic_trainers.progress import read_records  # noqa: E402
+from assistmimic_trainers.training import Budget, lost_steps, resume, train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns about its own deprecations
 
@@ -221,7 +222,7 @@ def test_runner_copies_have_no_critic(session: None) -> None:
 def test_training_updates_weights_and_normalizers_and_reports_episodes(session: None) -> None:
     algorithm = make_config().build_algo()
     try:
-        before = learner_module(algorithm, "recipient").actor[0].weight.detach().clone()
+        before = learner_module(algorithm, "recipient").actor[0].get_parameter("weight").detach().clone()
         frozen = learner_module(algorithm, "recipient").log_std.detach().clone()
         result = algorithm.train()
         module = learner_module(algorithm, "recipient")
@@ -334,7 +335,7 @@ def test_exported_policy_equals_the_module(tmp_path: Path) -> None:
     module.normalizer.update(Moments.of(rows))
     with torch.no_grad():
         for layer in module.actor:
-            layer.weight.mul_(3.0)
+            layer.get_parameter("weight").mul_(3.0)
     export_module(module, tmp_path / "supporter", role="supporter", interface=INTERFACE, provenance={})
     expected = module.forward_inference({"obs": rows})["action_dist_inputs"][:, :ACTIONS]
     actual = Policy.load(tmp_path / "supporter").act(rows.numpy())

@@ -57,6 +57,8 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         **kwargs: `worker_index`, `num_workers`, `spaces` (for a runner without an environment), from RLlib.
     """
 
+    config: Any  # an AlgorithmConfig; RLlib types its fields as optional
+
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self.spaces: dict[str, Any] = kwargs.get("spaces") or {}
@@ -64,7 +66,6 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         self._weights_seq_no = 0
         self._finished_at: float | None = None
         self.env: Any = None
-        self.num_envs = 0
         if self.worker_index or self.config.create_env_on_local_worker or self.config.num_env_runners == 0:
             self.make_env()
         self.module: Any = None
@@ -77,7 +78,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         self.stop()
         options = dict(self.config.env_config)
         share = float(options.pop("focus", 0.0))
-        self.num_envs = self.config.num_envs_per_env_runner
+        self.num_envs: int = self.config.num_envs_per_env_runner
         threads = max(1, int(self.config.num_cpus_per_env_runner)) if self.worker_index else 0
         env_id = options.pop("id")
         self.env = self.config.env.make_vec(env_id, options, num_envs=self.num_envs, threads=threads)
@@ -132,8 +133,8 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             raise ValueError("this env runner has no environment: it only holds weights. Sample from the remote ones.")
         if num_timesteps is not None and num_episodes is not None:
             raise ValueError(f"{num_timesteps=} and {num_episodes=} were asked for; give one of them.")
-        explore = self.config.explore if explore is None else explore
-        decide = self._random_rows if random_actions else partial(self._policy_rows, explore=explore)
+        draw = bool(self.config.explore if explore is None else explore)
+        decide = self._random_rows if random_actions else partial(self._policy_rows, explore=draw)
         self._log_start()
         log, chunks = SampleLog(), []
         with self.metrics.log_time(SAMPLE_TIMER), torch_threads(1), torch.no_grad():

@@ -269,7 +269,8 @@ def excess(mean: Tensor, limit: float = 1.0) -> Tensor:
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
     """Let matrix products on the CPU round their single-precision factors to this precision inside the context."""
-    settings: Any = torch.backends.mkldnn.matmul
+    backends: Any = torch.backends
+    settings = backends.mkldnn.matmul
     before, settings.fp32_precision = settings.fp32_precision, precision
     try:
         yield

@@ -33,6 +33,7 @@ class Observer:
 
     def __init__(self, reference: Reference, body: BodySpec, num_worlds: int) -> None:
         self.layout = build_layout(body)
+        self._lower = -self.layout.bounds
         self._reference = reference
         self._num_bodies = body.num_bodies
         self._hands = body.indices(HAND_BODIES)
@@ -64,7 +65,8 @@ class Observer:
         self._write_numbers(numbers, motion, force)
         numbers[..., layout["previous_action"]] = previous_action
         observation = numbers.astype(np.float32)
-        return np.clip(observation, -layout.bounds, layout.bounds, out=observation)
+        np.minimum(observation, layout.bounds, out=observation)
+        return np.maximum(observation, self._lower, out=observation)
 
     def _write_vectors(self, out: Array, motion: Motion, row: Ids, force: Array, heading: Array) -> None:
         """All world vectors of the observation, in the layout's order."""
@@ -72,13 +74,11 @@ class Observer:
         goal, matrix, columns = ref.motion[row], ref.matrix[row], observations.axes(motion.matrix)
         error = observations.rotation_error_columns(motion.matrix, matrix, heading)
         observations.self_vectors(motion.linear, columns, out=out[..., : 5 * j - 1, :])
-        observations.goal_vectors(
-            motion.linear, goal, error, observations.axes(matrix), out=out[..., 5 * j - 1 : 13 * j - 1, :]
-        )
+        observations.goal_vectors(motion.linear, goal, error, ref.columns[row], out=out[..., 5 * j - 1 : 13 * j - 1, :])
         partner, root = out[..., 13 * j - 1 :, :], position[..., :1, :]
         np.subtract(position[:, ::-1], root, out=partner[..., :j, :])
         partner[..., j : 2 * j, :] = motion.velocity[:, ::-1]
-        partner[..., 2 * j : 4 * j, :].reshape(columns.shape)[:] = columns[:, ::-1]
+        partner[..., 2 * j : 4 * j, :] = out[:, ::-1, j - 1 : 3 * j - 1]
         np.subtract(goal[:, ::-1, 0], root, out=partner[..., 4 * j : 5 * j, :])
         partner[..., 5 * j : 6 * j, :] = goal[:, ::-1, 1]
         partner[..., 6 * j :, :] = observations.squashed_force(force, FORCE_SCALE)

@@ -29,6 +29,7 @@ class Reference:
             shape (F, 2, 3, J, 3).
         rotation: World rotations, shape (F, 2, J, 4).
         matrix: The same as matrices, shape (F, 2, J, 3, 3).
+        columns: Their x and z axes, shape (F, 2, J, 2, 3).
         qpos: Generalised positions, shape (F, 2, 3 + 4 J).
         qvel: Generalised velocities as MuJoCo has them, shape (F, 2, 3 + 3 J).
         target: Joint rotation vectors: what a servo would be asked to hold, shape (F, 2, J - 1, 3) [rad].
@@ -40,6 +41,7 @@ class Reference:
     motion: Array
     rotation: Array
     matrix: Array
+    columns: Array
     qpos: Array
     qvel: Array
     target: Array
@@ -82,6 +84,7 @@ def build_reference(clips: Sequence[PairClip]) -> Reference:
         motion=motion,
         rotation=rotation,
         matrix=rotations.to_matrix(rotation),
+        columns=rotations.tan_norm(rotation).reshape(*rotation.shape[:-1], 2, 3),
         qpos=_qpos(motion[:, :, 0, 0], local),
         qvel=_qvel(motion[:, :, 1, 0], motion[:, :, 2, 0], rotation[:, :, 0], joint_velocity),
         target=rotations.to_rotation_vector(local[:, :, 1:]),

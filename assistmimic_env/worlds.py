@@ -126,6 +126,7 @@ class Worlds:
         self._torque_limit: Array | None = None
         self._mass_scale: Array | None = None
         self._allocate()
+        self._new_state = self._batch.state[0].copy()
         self._batch.forward()
         self._read_forces(slice(None))
 
@@ -246,12 +247,19 @@ class Worlds:
         """
         if variant is not None:
             self._set_variant(ids, variant)
-        self._batch.reset(ids=np.sort(ids), stage=_NONE)
+        self._clear(ids)
         self._qpos[ids] = qpos.reshape(len(ids), -1)
         self._qvel[ids] = qvel.reshape(len(ids), -1)
         self._ctrl[ids, : self._servos] = targets.reshape(len(ids), -1)
         self._batch.forward(ids=np.sort(ids))
         self._read_forces(ids)
+
+    def _clear(self, ids: Ids) -> None:
+        """Back to the state of a new world; only those with warnings need MuJoCo's slower reset, which clears them."""
+        warned = ids[self._batch.warning[ids, :, 1].any(axis=1)]
+        if warned.size:
+            self._batch.reset(ids=np.sort(warned), stage=_NONE)
+        self._batch.state[ids] = self._new_state
 
     def _set_variant(self, ids: Ids, variant: Ids) -> None:
         changed = self.variant[ids] != variant

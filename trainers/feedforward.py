@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assistmimic_env import rotations
-from assistmimic_env.actuation import limit_norm, target_to_action
+from assistmimic_env.actuation import leading_target, target_to_action
 from assistmimic_env.simulation import PairSimulation
 
 from .adapter import ROLES
@@ -71,11 +70,9 @@ def feedforward_actions(simulation: PairSimulation, *, lead: float) -> Array:
         lead: How far the targets lead the reference, in units of each joint's kd / kp.
     """
     reference, body = simulation.reference, simulation.body
-    lag = (body.kd[1:] / body.kp[1:])[:, None]
     velocity = reference.qvel[..., 6:].reshape(*reference.target.shape)
-    ahead = rotations.from_rotation_vector(lead * lag * velocity)
-    target = rotations.multiply(rotations.from_rotation_vector(reference.target), ahead)
-    return target_to_action(limit_norm(rotations.to_rotation_vector(target)), simulation.action_scale)
+    target = leading_target(reference.target, velocity, lead * (body.kd[1:] / body.kp[1:]))
+    return target_to_action(target, simulation.action_scale)
 
 
 def collect(simulation: PairSimulation, settings: WarmStart, *, seed: int) -> Samples:

@@ -228,6 +228,8 @@ class EnvConfig:
         supporter: Impairment of the supporter.
         recipient: Impairment of the recipient.
         grip: Whether hands hold; ``"reference"`` is short for ``GripConfig(mode="reference")``.
+        solo: Each person is alone: the two pass through each other and nobody holds. This is what a single-person
+            tracker is trained and measured in.
     """
 
     body: str = "smpl24"
@@ -241,9 +243,11 @@ class EnvConfig:
     supporter: Impairment = field(default_factory=Impairment)
     recipient: Impairment = field(default_factory=Impairment)
     grip: GripConfig = GripConfig()
+    solo: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        require(isinstance(self.solo, bool), "solo", self.solo, "True or False")
         _require_choice("actuation", self.actuation, ("so3", "expmap"))
         _require_choice("start", self.start, ("uniform", "first"))
         require(self.termination_distance > 0.0, "termination_distance", self.termination_distance, "a positive length")

@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from assistmimic_env.errors import AssetNotFoundError, did_you_mean
 
+PRIOR = "policies/prior/tracker.json"
+"""Asset: the single-person tracker from which both roles start (`assistmimic prior train` makes it)."""
+
 _CLONE = Path(__file__).resolve().parent.parent
 
 

@@ -101,6 +101,7 @@ def build_scene(
     physics: PhysicsConfig | None = None,
     actuation: ActuationLaw = "so3",
     grip: GripConfig | None = None,
+    solo: bool = False,
 ) -> Scene:
     """Compile a scene.
 
@@ -109,6 +110,7 @@ def build_scene(
         physics: Integration settings; by default ``PhysicsConfig()``.
         actuation: Servo law.
         grip: How hands hold; by default ``GripConfig()``. Only the settings' holds are built.
+        solo: The two people pass through each other.
 
     Raises:
         ConfigError: No setting, or bodies of different topologies.
@@ -125,7 +127,7 @@ def build_scene(
     holds = tuple(sorted({hold.key for setting in settings for hold in setting.holds}))
     models = []
     for setting in settings:
-        spec = _draft(setting, boxes, excludes, physics, actuation)
+        spec = _draft(setting, boxes, excludes, physics, actuation, solo)
         for key in holds:
             _add_hold(spec, setting, key, GripConfig() if grip is None else grip)
         models.append(spec.compile())
@@ -166,6 +168,7 @@ def _draft(
     excludes: Sequence[tuple[str, str]],
     physics: PhysicsConfig,
     actuation: ActuationLaw,
+    solo: bool,
 ) -> mujoco.MjSpec:
     """One variant, without its holds."""
     spec = mujoco.MjSpec()
@@ -175,7 +178,7 @@ def _draft(
     for slot in range(boxes):
         _add_box(spec, slot, setting.furniture[slot] if slot < len(setting.furniture) else None, physics)
     for role, body in enumerate(setting.bodies):
-        _add_person(spec, f"{ROLES[role]}_", body, _masks(role, physics.self_collision), physics, actuation, role)
+        _add_person(spec, f"{ROLES[role]}_", body, _masks(role, physics.self_collision, solo), physics, actuation, role)
         for first, second in excludes:
             spec.add_exclude(bodyname1=f"{ROLES[role]}_{first}", bodyname2=f"{ROLES[role]}_{second}")
     for role, body in enumerate(setting.bodies):
@@ -194,9 +197,9 @@ def _set_options(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
     option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
 
 
-def _masks(role: int, self_collision: bool) -> tuple[int, int]:
+def _masks(role: int, self_collision: bool, solo: bool) -> tuple[int, int]:
     """``(contype, conaffinity)`` of a person's geoms (``spec/physics.md`` section 6)."""
-    own, partner = _PERSON_TYPES[role], _PERSON_TYPES[1 - role]
+    own, partner = _PERSON_TYPES[role], 0 if solo else _PERSON_TYPES[1 - role]
     if self_collision:
         return own | partner, _FLOOR_TYPE | own | partner
     return own, _FLOOR_TYPE | partner

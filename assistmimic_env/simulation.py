@@ -112,6 +112,7 @@ class PairSimulation:
             physics=config.physics,
             actuation=config.actuation,
             grip=config.grip,
+            solo=config.solo,
         )
         self._holds = self._hold_table()
         self.body = self.scene.body
@@ -136,7 +137,8 @@ class PairSimulation:
     def _setting(self, clip: PairClip) -> Setting:
         supporter, recipient = clip.bodies
         people = (impaired(supporter, self.config.supporter), impaired(recipient, self.config.recipient))
-        holds = clip_holds(clip) if self.config.grip.mode == "reference" else ()
+        holding = self.config.grip.mode == "reference" and not self.config.solo
+        holds = clip_holds(clip) if holding else ()
         return Setting(bodies=people, furniture=clip.furniture, holds=holds)
 
     def _hold_table(self) -> tuple[Bools, Array]:

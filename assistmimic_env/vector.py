@@ -115,6 +115,22 @@ class VectorEnv:
         observation = self.simulation.reset(np.arange(self.num_envs), clip=clip, frame=frame)
         return by_role(observation), {"clip": self.simulation.clip.copy(), "frame": self.simulation.frame.copy()}
 
+    def reset_worlds(
+        self, ids: Ids | Sequence[int], *, clip: Ids | None = None, frame: Ids | None = None
+    ) -> Observations:
+        """Start a new episode in some worlds only.
+
+        Args:
+            ids: Worlds, shape (n,).
+            clip: Index of the clip of each, shape (n,); drawn by default.
+            frame: First frame of each, shape (n,), clamped so that one step remains; by default as configured.
+
+        Returns:
+            The current observations of all worlds, role -> (N, D).
+        """
+        self.simulation.reset(self._ids(ids), clip=clip, frame=frame)
+        return by_role(self.simulation.observation)
+
     def step(
         self, actions: Mapping[str, NDArray[np.floating]]
     ) -> tuple[Observations, Observations, Bools, Bools, Info]:
@@ -242,16 +258,31 @@ def joint_state_space(simulation: PairSimulation) -> spaces.Box:
 
 
 def joint_state(simulation: PairSimulation) -> Floats:
-    """What a centralised critic sees, shape (N, S).
+    """What a centralised critic sees now, shape (N, S); see ``joint_state_of``."""
+    supporter, recipient = simulation.observation[:, 0], simulation.observation[:, 1]
+    return joint_state_of(simulation.layout, supporter, recipient, clip_phase(simulation))
+
+
+def joint_state_of(layout: Layout, supporter: Floats, recipient: Floats, phase: Floats) -> Floats:
+    """Joint state of both people, shape (..., S).
 
     Both agents' ``self``, ``goal`` and ``contact_force`` blocks (supporter first), the recipient's bodies in the
-    supporter's frame, and the phase of the clip in [0, 1].
+    supporter's frame, and the phase of the clip.
+
+    Args:
+        layout: Name -> slice of an observation.
+        supporter: The supporter's observation, shape (..., D).
+        recipient: The recipient's observation, shape (..., D).
+        phase: How much of the clip is over, in [0, 1], shape (...).
     """
-    layout, observation = simulation.layout, simulation.observation
-    own = [observation[:, role, layout[name]] for role in (0, 1) for name in (*_STATE_GROUPS, "contact_force")]
-    phase = simulation.frame / (simulation.reference.length[simulation.clip] - 1)
-    shared = [observation[:, 0, layout["partner_position"]], phase[:, None].astype(np.float32)]
+    own = [person[..., layout[name]] for person in (supporter, recipient) for name in (*_STATE_GROUPS, "contact_force")]
+    shared = [supporter[..., layout["partner_position"]], phase[..., None].astype(np.float32)]
     return np.concatenate([*own, *shared], axis=-1)
+
+
+def clip_phase(simulation: PairSimulation) -> Floats:
+    """How much of its clip is over in each world, in [0, 1], shape (N,)."""
+    return (simulation.frame / (simulation.reference.length[simulation.clip] - 1)).astype(np.float32)
 
 
 def by_role(array: NDArray[Any]) -> dict[str, NDArray[Any]]:

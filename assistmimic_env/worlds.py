@@ -177,6 +177,10 @@ class Worlds:
         rows = field[ids, self._people]
         return rows.reshape(len(rows), 2, self.num_bodies, -1)
 
+    def generalised_state(self) -> tuple[Array, Array]:
+        """Copies of ``qpos``, shape (N, 2, 3 + 4 J), and ``qvel``, shape (N, 2, 3 + 3 J), as `reset` takes them."""
+        return self._qpos.reshape(self.num_worlds, 2, -1).copy(), self.qvel.copy()
+
     @property
     def controls(self) -> Array:
         """Controls of the last step, or of a later reset: servo targets, then holds; a copy, shape (N, nu)."""

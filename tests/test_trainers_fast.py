@@ -175,7 +175,7 @@ def test_train_batch_equals_that_of_the_stock_connectors(runner: BatchedEnvRunne
         for name, column in expected[role].items():
             np.testing.assert_allclose(actual[role][name], column, rtol=1e-4, atol=2e-5, err_msg=f"{role} {name}")
         assert len(actual[role]["advantages"]) == len(chunk)
-        moments = batched._finish.moments[role], stock._finish.moments[role]
+        moments = batched._finish.moments[role, "normalizer"], stock._finish.moments[role, "normalizer"]
         np.testing.assert_allclose(moments[0].squares, moments[1].squares)
 
 
@@ -354,7 +354,7 @@ def test_focused_starts_lie_shortly_before_failures() -> None:
         focus=1.0, num_envs_per_env_runner=2, env_options={"clips": standing_clip(60), "termination_distance": 0.1}
     )
     runner.sample(num_timesteps=60)
-    failures = [frame for _, frame in runner.focus._failures]
+    failures = [frame for frames in runner.focus._failures.values() for frame in frames]
     assert failures
     starts = runner.env.simulation.frame - runner.env.simulation.steps
     assert all(any(start == max(0, f - lag) for f in failures for lag in range(8, 31)) for start in starts)
@@ -493,6 +493,8 @@ def test_two_learners_stay_equal(session: None) -> None:
 
 class PointPairs:
     """The toy of `test_trainers_ppo` as a vector environment that resets within the step."""
+
+    agents = ROLES
 
     def __init__(self, num_envs: int) -> None:
         self.worlds = [PointPair() for _ in range(num_envs)]

@@ -17,6 +17,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+from assistmimic_trainers.cast import PAIR  # noqa: E402
+from assistmimic_trainers.export import export_policies  # noqa: E402
 from assistmimic_trainers.feedforward import (  # noqa: E402
     WarmStart,
     collect,
@@ -88,8 +90,9 @@ def test_regression_fits_and_keeps_the_partner_out(simulation: PairSimulation) -
     assert torch.equal(outputs[0], outputs[1])
 
 
-def test_warm_start_exports_a_pair_that_fits_its_environment(simulation: PairSimulation, tmp_path: Path) -> None:
-    report = warm_start(simulation, tmp_path, config=NETWORK, settings=SMALL, seed=0)
+def test_warm_started_pair_fits_its_environment(simulation: PairSimulation, tmp_path: Path) -> None:
+    modules, report = warm_start(simulation, config=NETWORK, settings=SMALL, seed=0)
+    export_policies(modules, tmp_path, cast=PAIR, interface=PAIR.interface(simulation), provenance=report)
     interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
     for role, policy in load_pair(tmp_path).items():
         policy.check(interface, action_size=simulation.body.num_dofs, role=role)

@@ -21,9 +21,10 @@ torch = pytest.importorskip("torch")
 ray = pytest.importorskip("ray")
 
 from assistmimic_trainers.adapter import ROLES, FailureFocus, PairEnv, world_seed  # noqa: E402
+from assistmimic_trainers.cast import PAIR  # noqa: E402
 from assistmimic_trainers.checkpoint import POINTER, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
-from assistmimic_trainers.export import export_module, export_pair, policy_tensors  # noqa: E402
+from assistmimic_trainers.export import export_module, export_policies, policy_tensors  # noqa: E402
 from assistmimic_trainers.learner import (  # noqa: E402
     LearnerOptions,
     adapted_rate,
@@ -356,9 +357,11 @@ def test_averaged_export_is_the_mean_of_the_actors(tmp_path: Path) -> None:
 def test_module_starts_from_an_exported_policy(tmp_path: Path) -> None:
     source = make_module()
     source.normalizer.mean.fill_(3.0)
-    folder = export_pair(dict.fromkeys(ROLES, source), tmp_path, interface=INTERFACE, provenance={"note": "test"})
+    source.normalizer.count.fill_(1000.0)
+    modules = dict.fromkeys(ROLES, source)
+    folder = export_policies(modules, tmp_path, cast=PAIR, interface=INTERFACE, provenance={"note": "test"})
     assert load_pair(folder)["recipient"].role == "recipient"
-    copy = make_module(init_from=str(tmp_path / "recipient"), init_count=1000.0, log_std=-2.0)
+    copy = make_module(init_from=str(tmp_path / "recipient"), log_std=-2.0)
     assert torch.equal(copy.actor[1].weight, source.actor[1].weight)
     assert torch.equal(copy.normalizer.mean, source.normalizer.mean)
     assert float(copy.normalizer.count[0]) == 1000.0

@@ -25,7 +25,8 @@ from assistmimic_trainers.feedforward import WarmStart  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.progress import read_records  # noqa: E402
 from assistmimic_trainers.quickstart import BUDGETS  # noqa: E402
-from assistmimic_trainers.run import RunSettings, read_settings, reference_simulation, start_run  # noqa: E402
+from assistmimic_trainers.run import RunSettings, make_simulation, read_settings, start_run  # noqa: E402
+from assistmimic_trainers.start import StartSettings  # noqa: E402
 from assistmimic_trainers.training import Budget  # noqa: E402
 
 PULL_UP = "AssistMimic/PullUp-v0"
@@ -54,7 +55,7 @@ def test_settings_survive_json() -> None:
         seed=3,
         ppo={"num_env_runners": 1},
         module=ModuleConfig(hidden=(64,)),
-        warm_start=WarmStart(samples=100),
+        start=StartSettings(feedforward=WarmStart(samples=100)),
     )
     assert RunSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
@@ -75,7 +76,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 
 def test_mistakes_about_the_environment_are_found_before_ray_starts() -> None:
     with pytest.raises(UnknownEnvironmentError, match="PullUp"):
-        reference_simulation(RunSettings(env_id="AssistMimic/PulUp-v0"))
+        make_simulation(RunSettings(env_id="AssistMimic/PulUp-v0"))
 
 
 def test_new_folders_do_not_collide(tmp_path: Path) -> None:
@@ -97,9 +98,9 @@ def test_smoke_quickstart_leaves_everything_and_resumes(tmp_path: Path) -> None:
     assert process.returncode == 0, output
     run = tmp_path / "run"
     results = json.loads((run / "results.json").read_text())
-    assert set(results["evaluation"]["policies"]) == {"random", "warm", "trained"}
+    assert set(results["evaluation"]["policies"]) == {"random", "start", "trained"}
     assert results["training"]["finished"]
-    assert results["claims"]["survived"]["random"]["mean"] < results["claims"]["survived"]["warm"]["mean"]
+    assert results["claims"]["survived"]["random"]["mean"] < results["claims"]["survived"]["start"]["mean"]
     assert (run / "learning_curve.png").stat().st_size > 5000
     assert (run / "trained.mp4").exists() or (run / "trained.png").exists()
     before = read_records(run / "progress.jsonl")[-1]
@@ -116,7 +117,7 @@ def test_smoke_quickstart_leaves_everything_and_resumes(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_interrupt_saves_and_kill_loses_only_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    words = (PULL_UP, "--no-warm-start", "--envs-per-runner", "2", "--steps", "1000000")
+    words = (PULL_UP, "--init-from", "random", "--envs-per-runner", "2", "--steps", "1000000")
     process = start_command(*words, "--out", "run", folder=tmp_path)
     run = tmp_path / "run"
     wait_for_updates(run / "progress.jsonl", 2)

@@ -6,7 +6,7 @@ order supporter, recipient and ends both agents together.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +31,9 @@ class PairEnv(MultiAgentEnv):
     Observations are float32 arrays, rewards floats. Actions may leave [-1, 1], as a Gaussian does; they are clipped
     for the environment only. The info of an agent is empty until the episode ends and then holds `episode`.
     """
+
+    policies = ROLES
+    """Ids of the policies: each agent has one of its own."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         options = dict(config)
@@ -99,7 +102,8 @@ class FailureFocus:
 
     Args:
         share: Share of the episodes that start before a failure; 0 leaves all starts to the environment.
-        memory: Number of failures that are remembered.
+        memory: Number of failures that are remembered of each clip. All clips that ever failed get the same share of
+            these starts, so that one that cannot be mastered does not take them all.
     """
 
     LEAST, MOST = 8, 30
@@ -107,7 +111,7 @@ class FailureFocus:
 
     def __init__(self, *, share: float, memory: int = 16) -> None:
         self.share = share
-        self._failures: deque[tuple[int, int]] = deque(maxlen=memory)
+        self._failures: defaultdict[int, deque[int]] = defaultdict(lambda: deque(maxlen=memory))
         self._random = np.random.default_rng()
 
     def seed(self, seed: int | None) -> None:
@@ -118,13 +122,14 @@ class FailureFocus:
     def learn(self, episode: Mapping[str, Any] | None) -> None:
         """Remember the end of an episode that failed."""
         if episode is not None and self.share > 0.0:
-            self._failures.append((int(episode["clip"]), int(episode["start_frame"] + episode["length"])))
+            self._failures[int(episode["clip"])].append(int(episode["start_frame"] + episode["length"]))
 
     def start(self) -> dict[str, int] | None:
         """Reset options of the next episode; None leaves the choice to the environment."""
         if not self._failures:
             return None
-        clip, frame = self._failures[self._random.integers(len(self._failures))]
+        clip = list(self._failures)[self._random.integers(len(self._failures))]
+        frame = self._failures[clip][self._random.integers(len(self._failures[clip]))]
         draw = self._random.random()
         if draw < self.share:
             return {"clip": clip, "frame": max(0, frame - int(self._random.integers(self.LEAST, self.MOST + 1)))}

@@ -31,9 +31,11 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
-from .adapter import ROLES, FailureFocus, world_seed
+from assistmimic_env.vector import joint_state_of
+
+from .adapter import FailureFocus, world_seed
 from .fragment import Fragment, Sizes
-from .rollout import RolloutChunk
+from .rollout import JOINT, RolloutChunk
 from .runner_metrics import SampleLog, smoothing_window
 
 Observations = dict[str, NDArray[np.float32]]
@@ -47,7 +49,8 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
     """Samples N worlds of one native vector environment.
 
     The configuration's `env` must have the static method `make_vec` of `adapter.PairEnv`; its `env_config` is that of
-    `PairEnv`. A remote runner gives the physics as many threads as it has CPUs; a local one gives it all CPUs.
+    `PairEnv`. Each of the vector environment's `agents` has the policy of its name. A remote runner gives the physics
+    as many threads as it has CPUs; a local one gives it all CPUs.
 
     Of RLlib's callbacks it calls `on_environment_created` and `on_sample_end` (whose `samples` are chunks), not those
     of single episodes; what episodes were like stands in the metrics (`runner_metrics`).
@@ -93,6 +96,8 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         for module_spec in spec.rl_module_specs.values():
             module_spec.inference_only = True
         self.module = spec.build()
+        sizes = [module_spec.model_config.get("state_size", 0) for module_spec in spec.rl_module_specs.values()]
+        self._state_size: int = max(sizes)
 
     def get_spaces(self) -> dict[str, Any]:
         """Spaces of the environment and, per role, of the policy."""
@@ -100,7 +105,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             return self.spaces
         observation, action = self.env.observation_spaces, self.env.action_spaces
         everything = spaces.Dict(observation), spaces.Dict(action)
-        pairs = {role: (observation[role], action[role]) for role in ROLES}
+        pairs = {agent: (observation[agent], action[agent]) for agent in self.env.agents}
         return {INPUT_ENV_SPACES: everything, INPUT_ENV_SINGLE_SPACES: everything, **pairs}
 
     # --- sampling ------------------------------------------------------------------------------------------
@@ -145,7 +150,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             if num_episodes is not None:
                 self._observation = {}
         episodes, runners = self.config.metrics_num_episodes_for_smoothing, self.config.num_env_runners
-        log.write(self.metrics, ROLES, smoothing=smoothing_window(episodes, runners))
+        log.write(self.metrics, self.env.agents, smoothing=smoothing_window(episodes, runners))
         self._call("on_sample_end", samples=chunks)
         self._finished_at = time.perf_counter()
         return chunks
@@ -162,9 +167,11 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         self, steps: int, decide: Callable[[Observations], Rows], log: SampleLog, num_episodes: int | None
     ) -> RolloutChunk:
         """At most `steps` steps of every world, fewer when enough episodes ended."""
-        fragment, observation = Fragment.empty(self.num_envs, steps, self._sizes()), self._observation
+        fragment = Fragment.empty(self.num_envs, steps, self._sizes(), state_size=self._state_size)
+        observation = self._observation
         for _ in range(steps):
             start = time.perf_counter()
+            state = self.env.state() if self._state_size else None
             rows = decide(observation)
             decided = time.perf_counter()
             actions = {role: columns[Columns.ACTIONS] for role, columns in rows.items()}
@@ -175,6 +182,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
                     role: {Columns.OBS: observation[role], Columns.REWARDS: rewards[role], **columns}
                     for role, columns in rows.items()
                 }
+                | ({JOINT: {Columns.OBS: state}} if state is not None else {})
             )
             if "done" in info:
                 self._end_episodes(fragment, terminated, truncated, info, following, log)
@@ -182,12 +190,12 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             if num_episodes is not None and len(log.episodes) >= num_episodes:
                 break
         self._observation = observation
-        return fragment.chunk(observation)
+        return fragment.chunk(observation | ({JOINT: self.env.state()} if self._state_size else {}))
 
     def _policy_rows(self, observation: Observations, explore: bool) -> Rows:
         """Actions of both policies in all worlds, with what the learner needs to know about them."""
         rows: Rows = {}
-        for role in ROLES:
+        for role in self.env.agents:
             module, batch = self.module[role], {Columns.OBS: torch.from_numpy(observation[role])}
             if explore:
                 inputs = module.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS]
@@ -227,7 +235,11 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         log: SampleLog,
     ) -> None:
         """Book the episodes that ended, and move the next ones to where the focus wants them to start."""
-        fragment.end_episodes(terminated, truncated, info["final_observation"])
+        final = info["final_observation"]
+        if self._state_size:  # its phase is 1 where the clip ended; where an episode failed it does not count
+            both, phase = (final[role] for role in self.env.agents), np.ones(self.num_envs, np.float32)
+            final = final | {JOINT: joint_state_of(self.env.layout, *both, phase)}
+        fragment.end_episodes(terminated, truncated, final)
         worlds, summary = np.flatnonzero(info["done"]), info["episode"]
         log.add_episodes(worlds, summary)
         for world in np.flatnonzero(terminated):
@@ -236,9 +248,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         if chosen:
             ids, starts = np.array(list(chosen)), chosen.values()
             clip, frame = (np.array([start[key] for start in starts]) for key in ("clip", "frame"))
-            first = self.env.simulation.reset(ids, clip=clip, frame=frame)
-            for index, role in enumerate(ROLES):
-                following[role][ids] = first[:, index]
+            following.update(self.env.reset_worlds(ids, clip=clip, frame=frame))
 
     def _reset(self) -> None:
         """Start new episodes everywhere; the seed counts for the first time only."""
@@ -249,7 +259,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
 
     def _sizes(self) -> dict[str, Sizes]:
         sizes = {}
-        for role in ROLES:
+        for role in self.env.agents:
             action = int(self.env.action_spaces[role].shape[0])
             observation = int(self.env.observation_spaces[role].shape[0])
             sizes[role] = Sizes(observation=observation, action=action, distribution=2 * action)

@@ -14,8 +14,8 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
 from .advantage import generalized_advantage
-from .module import PolicyModule
-from .rollout import RolloutChunk, concatenate
+from .module import STATE, PolicyModule
+from .rollout import JOINT, RolloutChunk, concatenate
 
 BATCH_COLUMNS = (Columns.OBS, Columns.ACTIONS, Columns.ACTION_LOGP, Columns.ACTION_DIST_INPUTS)
 """Columns that go into the train batch as they were sampled."""
@@ -39,16 +39,21 @@ class ChunkToTrainBatch(ConnectorV2):
     def __call__(self, *, rl_module: Any, episodes: Sequence[RolloutChunk], **kwargs: Any) -> dict[str, Any]:
         """Train batch of each role: role -> column -> (M, ...); advantages are not standardised yet."""
         chunk = concatenate(episodes)
-        return {role: self._columns(role, rl_module[role].unwrapped(), chunk) for role in chunk.columns}
+        return {role: self._columns(role, rl_module[role].unwrapped(), chunk) for role in chunk.roles}
 
     @torch.no_grad()
     def _columns(self, role: str, module: PolicyModule, chunk: RolloutChunk) -> dict[str, Tensor]:
         device = module.log_std.device
         columns = {name: _tensor(chunk.columns[role][name], device) for name in BATCH_COLUMNS}
         embeddings = module.normalizer(columns[Columns.OBS])
-        normalized = module.critic(embeddings)
-        values = _array(module.value_normalizer.denormalize(normalized)[:, 0])
-        following = _array(module.compute_values({Columns.OBS: _tensor(chunk.bootstrap[role], device)}))
+        after = {Columns.OBS: _tensor(chunk.bootstrap[role], device)}
+        if module.centralised:
+            columns[JOINT] = _tensor(chunk.columns[JOINT][Columns.OBS], device)
+            columns[STATE] = module.state_normalizer(columns[JOINT])
+            after[STATE] = module.state_normalizer(_tensor(chunk.bootstrap[JOINT], device))
+        normalized = module.normalized_values(columns, embeddings)
+        values = _array(module.value_normalizer.denormalize(normalized))
+        following = _array(module.compute_values(after))
         advantages = generalized_advantage(
             chunk.columns[role][Columns.REWARDS],
             values,
@@ -60,7 +65,7 @@ class ChunkToTrainBatch(ConnectorV2):
         return {
             **columns,
             Columns.EMBEDDINGS: embeddings,
-            Columns.VF_PREDS: normalized[:, 0],
+            Columns.VF_PREDS: normalized,
             Postprocessing.ADVANTAGES: _tensor(advantages, device),
             Postprocessing.VALUE_TARGETS: _tensor(advantages + values, device),
         }

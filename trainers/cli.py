@@ -56,6 +56,14 @@ COMMANDS = Group(
         "render": Command(target="render:render", summary="Make a video, or a film strip, of a pair of policies"),
         "bench": Command(target="bench:bench", summary="Measure the speed of the environments on this machine"),
         "import-phc": Command(target="import_phc:import_phc", summary="Convert a checkpoint of PHC, or explain it"),
+        "prior": Group(
+            summary="Train and measure the single-person tracker that both roles start from",
+            commands={
+                "train": Command(target="prior:train", summary="Train one on every person of the clips, each alone"),
+                "eval": Command(target="prior:evaluate", summary="Measure one per clip and person"),
+                "export-phc": Command(target="prior:export_phc", summary="Write one in PHC's checkpoint format"),
+            },
+        ),
         "info": Command(target="info:info", summary="Show versions, environments, extras and clips"),
         "clips": Group(
             summary="Build and inspect two-person motion clips",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -14,6 +14,9 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from assistmimic_env.errors import ConfigError
 
 
 @contextmanager
@@ -54,6 +57,38 @@ def start_ray(*, num_cpus: int) -> bool:
         object_store_memory=object_store_bytes(),
     )
     return True
+
+
+def require_files(paths: Sequence[str]) -> None:
+    """Make sure that every node of the cluster can read some files, before env runners and learners need them.
+
+    Args:
+        paths: Absolute paths.
+
+    Raises:
+        ConfigError: A file is missing on a node; all of them are named.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    look = ray.remote(num_cpus=0)(_missing)
+    answers = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(list(paths))
+        for node in nodes
+    ]
+    missing = {
+        f"{path} on {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+        for node, absent in zip(nodes, ray.get(answers), strict=True)
+        for path in absent
+    }
+    if missing:
+        raise ConfigError(
+            f"cannot start: not readable are {'; '.join(sorted(missing))}. Every node reads the policies to start "
+            "from: put them on shared storage, or copy them to the same path on every node."
+        )
+
+
+def _missing(paths: Sequence[str]) -> list[str]:
+    """Those of the files that this node cannot read."""
+    return [path for path in paths if not os.access(path, os.R_OK)]
 
 
 def object_store_bytes() -> int:

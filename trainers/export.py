@@ -8,16 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from assistmimic_env.policy import policy_interface, save_policy
-from assistmimic_env.simulation import PairSimulation
+from assistmimic_env.policy import save_policy
 
-from .adapter import ROLES
+from .cast import Cast
 from .module import ModuleConfig, PolicyModule
-
-
-def interface_of(simulation: PairSimulation) -> dict[str, Any]:
-    """What the cards of a simulation's policies say about it."""
-    return policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
 
 
 def policy_tensors(module: PolicyModule, *, averaged: bool = False) -> dict[str, np.ndarray]:
@@ -50,7 +44,11 @@ def policy_card(
         "action_size": layers[-1].weight.shape[0],
         "activation": config.activation,
         "hidden": list(config.hidden),
-        "normalizer": {"epsilon": config.epsilon, "clip": config.clip},
+        "normalizer": {
+            "epsilon": config.epsilon,
+            "clip": config.clip,
+            "count": float(module.normalizer.count.min()),  # columns that started later know less; one number for all
+        },
         "provenance": dict(provenance),
     }
 
@@ -69,7 +67,7 @@ def export_module(
     Args:
         module: A module of a learner, an env runner or a checkpoint.
         path: Stem of the two files.
-        role: supporter or recipient.
+        role: supporter, recipient or, for a single person, any.
         interface: What the environment decides, from `assistmimic_env.policy.policy_interface`.
         provenance: Where it comes from; free, for people.
         averaged: See `policy_tensors`.
@@ -81,19 +79,20 @@ def export_module(
     return save_policy(path, policy_tensors(module, averaged=averaged), card)
 
 
-def export_pair(
+def export_policies(
     modules: Mapping[str, PolicyModule],
     folder: Path,
     *,
+    cast: Cast,
     interface: Mapping[str, Any],
     provenance: Mapping[str, Any],
     averaged: bool = False,
 ) -> Path:
-    """Write the policies of both roles into a folder and return the folder; arguments as for `export_module`."""
-    for role in ROLES:
+    """Write the policies of a cast into a folder and return the folder; arguments as for `export_module`."""
+    for name, role in cast.roles.items():
         export_module(
-            modules[role],
-            folder / role,
+            modules[name],
+            folder / name,
             role=role,
             interface=interface,
             provenance=provenance,

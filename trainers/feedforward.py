@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from assistmimic_env.actuation import leading_target, target_to_action
 from assistmimic_env.simulation import PairSimulation
 
-from .adapter import ROLES
-from .export import export_pair, interface_of
+from .cast import PAIR, Cast
 from .module import ModuleConfig, Perceptron, PolicyModule, blank_module
 from .normalizer import Moments
+from .solo import single_person_size
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -128,48 +127,37 @@ def fit_module(
 
 
 def warm_start(
-    simulation: PairSimulation,
-    folder: Path,
-    *,
-    config: ModuleConfig,
-    settings: WarmStart,
-    seed: int,
-) -> dict[str, Any]:
-    """Make and export the warm-started pair.
+    simulation: PairSimulation, *, config: ModuleConfig, settings: WarmStart, seed: int, cast: Cast = PAIR
+) -> tuple[dict[str, PolicyModule], dict[str, Any]]:
+    """Make warm-started policies.
 
     Args:
         simulation: See `collect`.
-        folder: Receives `supporter.*` and `recipient.*`.
         config: Networks and normalisers.
         settings: Sampling and optimisation.
         seed: Seed of everything random.
+        cast: Who is trained.
 
     Returns:
-        What happened: samples, seconds, action error per role.
+        Policy -> module, and what happened: samples, seconds, action error per policy.
     """
     start = time.monotonic()
     samples = collect(simulation, settings, seed=seed)
-    sampled = time.monotonic()
-    single_person = simulation.layout["partner"].start
+    observations = cast.split(samples.observation, width=cast.observation_size(simulation))
+    actions = cast.split(samples.action, width=samples.action.shape[-1])
     fitted = {
-        role: fit_module(
-            samples.observation[:, index], samples.action[:, index], config, settings,
-            single_person=single_person, seed=seed + index,
+        name: fit_module(
+            observations[name], actions[name], config, settings,
+            single_person=single_person_size(simulation), seed=seed + index,
         )
-        for index, role in enumerate(ROLES)
+        for index, name in enumerate(cast.roles)
     }  # fmt: skip
     report = {
         "samples": len(samples.action),
-        "sampling_seconds": round(sampled - start, 2),
-        "fitting_seconds": round(time.monotonic() - sampled, 2),
-        "action_error": {role: error for role, (_, error) in fitted.items()},
+        "seconds": round(time.monotonic() - start, 1),
+        "action_error": {name: error for name, (_, error) in fitted.items()},
     }
-    interface = interface_of(simulation)
-    provenance = {"method": "reference feed-forward", "seed": seed, **report}
-    export_pair(
-        {role: module for role, (module, _) in fitted.items()}, folder, interface=interface, provenance=provenance
-    )
-    return report
+    return {name: module for name, (module, _) in fitted.items()}, report
 
 
 def _regress(actor: Perceptron, inputs: torch.Tensor, targets: torch.Tensor, settings: WarmStart) -> float:

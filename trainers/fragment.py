@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 
-from .rollout import RolloutChunk
+from .rollout import JOINT, RolloutChunk
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -60,12 +60,13 @@ class Fragment:
     steps: int = 0
 
     @classmethod
-    def empty(cls, worlds: int, steps: int, sizes: Mapping[str, Sizes]) -> Fragment:
-        """Allocate."""
+    def empty(cls, worlds: int, steps: int, sizes: Mapping[str, Sizes], *, state_size: int = 0) -> Fragment:
+        """Allocate; a state size above 0 makes room for the joint state."""
 
         def room(*shape: int) -> Array:
             return np.empty((worlds, steps, *shape), dtype=np.float32)
 
+        joint = {JOINT: {Columns.OBS: room(state_size)}} if state_size else {}
         return cls(
             columns={
                 role: {
@@ -77,6 +78,7 @@ class Fragment:
                 }
                 for role, size in sizes.items()
             }
+            | joint
         )
 
     def add(self, rows: Mapping[str, Mapping[str, Array]]) -> None:

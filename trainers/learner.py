@@ -15,8 +15,9 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
 from .chunk_connector import ChunkToTrainBatch
-from .module import PolicyModule
+from .module import STATE, PolicyModule
 from .normalizer import Moments, is_distributed
+from .rollout import JOINT
 
 KL, LEARNING_RATE, SKIPPED = "mean_kl", "actor_learning_rate", "skipped_updates"
 CLIP_FRACTION, BOUNDS_LOSS, EXPLAINED = "clip_fraction", "bounds_loss", "explained_variance"
@@ -50,6 +51,8 @@ class LearnerOptions:
     average_decay: float = 0.95
     """Share of the averaged actor that stays at each update; the averaged one is exported after training. Its updates
     are noisy: two checkpoints of one pull-up run survived 52 % and 49 % of the clip, their mean 54 %."""
+    advantage_normalization: Literal["batch", "minibatch"] = "batch"
+    """Advantages get zero mean and unit deviation over each whole batch, or over each minibatch."""
     value_clip: float | None = 0.2
     """Largest change of a value per update, in normalised units; None switches the limit off."""
     gradient_precision: Literal["ieee", "bf16"] = "bf16"
@@ -80,7 +83,7 @@ class FinishBatch(ConnectorV2):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moments: dict[str, Moments] = {}
+        self.moments: dict[tuple[str, str], Moments] = {}
 
     def __call__(self, *, rl_module: Any, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Finish the batch of every role in place."""
@@ -97,9 +100,12 @@ class FinishBatch(ConnectorV2):
         module.value_normalizer.update(Moments.of(targets[:, None]).all_reduce())
         kept[Postprocessing.VALUE_TARGETS] = module.value_normalizer(targets[:, None])[:, 0]
         rows = kept.pop(Columns.OBS)
-        self.moments[role] = Moments.of(rows)
+        self.moments[role, "normalizer"] = Moments.of(rows)
+        if module.centralised:
+            self.moments[role, "state_normalizer"] = Moments.of(columns[JOINT])
         if Columns.EMBEDDINGS in columns:
-            extra = {key: columns[key] for key in (Columns.EMBEDDINGS, Columns.VF_PREDS)}
+            known = (Columns.EMBEDDINGS, Columns.VF_PREDS, *([STATE] if module.centralised else []))
+            extra = {key: columns[key] for key in known}
         else:
             embeddings = module.normalizer(rows)
             extra = {Columns.EMBEDDINGS: embeddings, Columns.VF_PREDS: module.critic(embeddings)[:, 0]}
@@ -162,6 +168,8 @@ class PairLearner(PPOTorchLearner):
         before = module.get_train_action_dist_cls().from_logits(batch[Columns.ACTION_DIST_INPUTS])
         ratio = torch.exp(distribution.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP])
         advantages = batch[Postprocessing.ADVANTAGES]
+        if self.options.advantage_normalization == "minibatch":
+            advantages = standardize(advantages)
         clipped_ratio = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
         with matmul_precision(self.options.gradient_precision):
@@ -219,8 +227,9 @@ class PairLearner(PPOTorchLearner):
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Include the batch in the normalisers and the actors in their averages; called by RLlib after the epochs."""
         super().after_gradient_based_update(timesteps=timesteps)
-        for role, moments in self._finish.moments.items():
-            self._policy(role).normalizer.update(moments.all_reduce())
+        for (role, name), moments in self._finish.moments.items():
+            getattr(self._policy(role), name).update(moments.all_reduce())
+        for role in {role for role, _ in self._finish.moments}:
             self._policy(role).update_average(self.options.average_decay)
         self._finish.moments.clear()
 

@@ -21,11 +21,15 @@ from torch import Tensor, nn
 
 from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
 from assistmimic_env.policy import Policy
+from assistmimic_env.policy_expansion import expand, known_columns
 
 from .normalizer import Normalizer
 from .perceptron import ACTIVATIONS, Perceptron
 
-NEW_KEYS = ("average.", "critic.", "value_normalizer.", "normalizer.count")
+STATE = "state"
+"""Column with the normalised joint state, for a centralised critic."""
+
+NEW_KEYS = ("average.", "critic.", "state_normalizer.", "value_normalizer.", "normalizer.count")
 """Prefixes of the state that an exported policy does not carry; everything else must be there."""
 
 
@@ -37,6 +41,8 @@ class ModuleConfig:
     """Widths of the actor's hidden layers."""
     critic_hidden: tuple[int, ...] = (512, 256)
     """Widths of the critic's hidden layers."""
+    state_size: int = 0
+    """Width of the joint state (`env.state()`) that a centralised critic sees; 0: the critic sees the observation."""
     activation: str = "silu"
     """Between the layers of both networks: silu, relu, elu or tanh."""
     log_std: float = -3.5
@@ -49,8 +55,9 @@ class ModuleConfig:
     """Bound of the normalised observation."""
     init_from: str | None = None
     """An exported policy (`assistmimic_env.policy`) to start from; must be readable on every node."""
-    init_count: float = 0.0
-    """Number of samples the normaliser statistics of `init_from` count for."""
+    interface: Mapping[str, Any] | None = None
+    """What the environment needs of a policy (`policy_card.policy_interface`); with it, `init_from` may know fewer
+    blocks of the observation: the weights of the others start at zero, their statistics without data."""
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -73,16 +80,18 @@ class ModuleConfig:
 
 
 class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
-    """Gaussian policy and value function on one normalised observation.
+    """Gaussian policy on the normalised observation, and a value function on it or on the joint state.
 
     State: `normalizer.{mean,variance,count}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
-    `value_normalizer.{mean,variance,count}`, and `average.<i>.{weight,bias}`, the actor averaged over recent updates.
+    `value_normalizer.{mean,variance,count}`, `state_normalizer.*` of a centralised critic, and
+    `average.<i>.{weight,bias}`, the actor averaged over recent updates.
     Env runners keep only the first three.
     """
 
     normalizer: Normalizer
     actor: Perceptron
     average: Perceptron
+    state_normalizer: Normalizer
     critic: Perceptron
     value_normalizer: Normalizer
 
@@ -93,15 +102,22 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         self.normalizer = Normalizer(inputs, epsilon=config.epsilon, clip=config.clip)
         self.actor = Perceptron((inputs, *config.hidden, outputs), activation=config.activation, output_gain=0.01)
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std), requires_grad=config.learn_log_std)
-        self.critic = Perceptron((inputs, *config.critic_hidden, 1), activation=config.activation, output_gain=1.0)
+        self.state_normalizer = Normalizer(config.state_size, epsilon=config.epsilon, clip=config.clip)
+        seen = config.state_size or inputs
+        self.critic = Perceptron((seen, *config.critic_hidden, 1), activation=config.activation, output_gain=1.0)
         self.value_normalizer = Normalizer(1, clip=0.0)
         if config.init_from is not None:
             self._load(config.init_from, config)
         self.average = copy.deepcopy(self.actor).requires_grad_(False)
 
+    @property
+    def centralised(self) -> bool:
+        """Whether the critic sees the joint state."""
+        return len(self.state_normalizer.mean) > 0
+
     def get_non_inference_attributes(self) -> list[str]:
         """Parts that only a learner needs."""
-        return ["average", "critic", "value_normalizer"]
+        return ["average", "critic", "state_normalizer", "value_normalizer"]
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, inference_only: bool = False, **kwargs: Any
@@ -134,13 +150,16 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         """Expected discounted return, shape (rows,).
 
         Args:
-            batch: Has the observation, shape (rows, size).
+            batch: Has the observation, shape (rows, size), and for a centralised critic `STATE`, the normalised joint
+                state, shape (rows, state size).
             embeddings: The normalised observation, when a forward pass already made it.
         """
         return self.value_normalizer.denormalize(self.normalized_values(batch, embeddings)[..., None])[..., 0]
 
     def normalized_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """As `compute_values`, in units of `value_normalizer`."""
+        if self.centralised:
+            return self.critic(batch[STATE])[..., 0]
         normalized = self.normalizer(batch[Columns.OBS]) if embeddings is None else embeddings
         return self.critic(normalized)[..., 0]
 
@@ -151,13 +170,15 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
             mean.lerp_(current, 1.0 - decay)
 
     def _load(self, path: str, config: ModuleConfig) -> None:
-        policy = Policy.load(path)
+        narrow = Policy.load(path)
+        policy = narrow if config.interface is None else expand(narrow, config.interface)
         _check(policy, config, _size(self.observation_space), _size(self.action_space))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in policy.tensors.items()}
         missing, _ = self.load_state_dict(tensors, strict=False)
         if absent := [key for key in missing if not key.startswith(NEW_KEYS)]:
             raise PolicyError(f"{path} lacks {absent}. Export the policy again.")
-        self.normalizer.count.fill_(config.init_count)
+        known = known_columns(narrow, policy.card.observation_layout)
+        self.normalizer.count[torch.from_numpy(known)] = policy.card.normalizer_count
         with torch.no_grad():
             self.log_std.fill_(config.log_std)
 

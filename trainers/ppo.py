@@ -6,7 +6,7 @@ connectors, and nothing else; those are the oracle of its tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,11 +15,14 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
+from assistmimic_env.errors import ConfigError
+
 from .adapter import ROLES, PairEnv
 from .batched_runner import BatchedEnvRunner
 from .callbacks import EpisodeMetrics
 from .learner import LearnerOptions, PairLearner
 from .module import ModuleConfig, PolicyModule
+from .solo import SoloEnv
 
 
 class PairEnvRunner(MultiAgentEnvRunner):
@@ -56,7 +59,7 @@ def assistmimic_ppo(
     vf_loss_coeff: float = 1.0,
     entropy_coeff: float = 0.0,
     grad_clip: float = 1.0,
-    env_class: type[PairEnv] = PairEnv,
+    env_class: type[PairEnv] | type[SoloEnv] = PairEnv,
     sampler: Literal["batched", "stock"] = "batched",
 ) -> PPOConfig:
     """Configure PPO for a pair.
@@ -69,7 +72,7 @@ def assistmimic_ppo(
         env_options: Options of `assistmimic_env.make`.
         focus: Share of the episodes that start shortly before a recent failure, see `adapter.FailureFocus`.
         module: Networks and normalisers of both policies.
-        init_from: Role -> exported policy to start from.
+        init_from: Policy id (the role) -> exported policy to start from.
         learner: Settings of the update beyond RLlib's PPO.
         num_learners: Learner processes; 0 learns in this process.
         seed: Seed of worlds and exploration.
@@ -82,13 +85,19 @@ def assistmimic_ppo(
         vf_loss_coeff: Weight of the value loss.
         entropy_coeff: Weight of the entropy bonus.
         grad_clip: Largest norm of an actor's or a critic's gradient.
-        env_class: The environment adapter; a subclass may wrap something else.
+        env_class: The environment adapter: a pair, single people (`solo.SoloEnv`), or a subclass that wraps something
+            else. Its `policies` are those that are trained.
         sampler: `batched` steps all worlds of a process at once; `stock` is RLlib's own env runner, world by world.
 
     Returns:
         The configuration: build it with `build_algo()`, or hand it to Tune as `param_space`.
     """
     worlds = max(num_env_runners, 1) * num_envs_per_env_runner
+    if module is not None and module.state_size and (sampler == "stock" or env_class is SoloEnv):
+        raise ConfigError(
+            f"module.state_size is {module.state_size}, but only the batched sampler of pairs hands out the joint "
+            "state. Set it to 0 for a critic on the observation."
+        )
     return (
         PPOConfig()
         .environment(
@@ -109,8 +118,8 @@ def assistmimic_ppo(
             episode_lookback_horizon=1,
             explore=True,
         )
-        .multi_agent(policies=list(ROLES), policy_mapping_fn=policy_of_agent)
-        .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}))
+        .multi_agent(policies=list(env_class.policies), policy_mapping_fn=policy_of_agent)
+        .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}, env_class.policies))
         .learners(
             num_learners=num_learners,
             learner_class=PairLearner,
@@ -146,14 +155,16 @@ def policy_of_agent(agent: Any, *args: Any, **kwargs: Any) -> str:
     return agent
 
 
-def module_specs(config: ModuleConfig, init_from: Mapping[str, str]) -> MultiRLModuleSpec:
-    """One `PolicyModule` per role."""
+def module_specs(
+    config: ModuleConfig, init_from: Mapping[str, str], policies: Sequence[str] = ROLES
+) -> MultiRLModuleSpec:
+    """One `PolicyModule` per policy."""
     return MultiRLModuleSpec(
         rl_module_specs={
             role: RLModuleSpec(
                 module_class=PolicyModule,
                 model_config=replace(config, init_from=init_from.get(role, config.init_from)).to_dict(),
             )
-            for role in ROLES
+            for role in policies
         }
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ray.rllib.utils.metrics import ALL_MODULES
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .adapter import ROLES
 from .callbacks import TASK
 
 NAN = float("nan")
@@ -47,7 +47,7 @@ class ProgressRecord:
     learn_seconds: float
     """Time spent learning in this update [s]."""
     learners: Mapping[str, Mapping[str, float]]
-    """Role -> loss terms, divergence, learning rate of the last minibatch."""
+    """Policy -> loss terms, divergence, learning rate of the last minibatch."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, with None for NaN."""
@@ -78,7 +78,7 @@ def record_of(result: Mapping[str, Any], *, seconds: float, elapsed: float) -> P
         mpjpe=float(task.get("mpjpe", NAN)),
         sample_seconds=float(timers.get("env_runner_sampling_timer", NAN)),
         learn_seconds=float(timers.get("learner_update_timer", NAN)),
-        learners={role: _numbers(result.get("learners", {}).get(role, {})) for role in ROLES},
+        learners={name: _numbers(values) for name, values in result.get("learners", {}).items() if name != ALL_MODULES},
     )
 
 

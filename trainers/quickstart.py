@@ -21,10 +21,11 @@ from .feedforward import WarmStart
 from .plots import plot_learning_curve
 from .progress import read_records
 from .run import TRAINING_OPTIONS, RunResult, RunSettings, read_settings, resume_run, start_run
+from .start import FEEDFORWARD, StartSettings
 from .training import Budget, write_json
 
-PAIRS = ("random", "warm", "trained")
-"""What the evaluation compares: random weights, the warm start, the trained pair."""
+PAIRS = ("random", "start", "trained")
+"""What the evaluation compares: random weights, what PPO starts from, the trained pair."""
 
 EVALUATION_SEED = 10**6
 """First seed of the evaluation, far from those of the training."""
@@ -38,8 +39,8 @@ class QuickstartBudget:
     """Control steps of PPO, all worlds together."""
     train_seconds: float
     """Longest PPO time [s]."""
-    warm_start: WarmStart
-    """The warm start."""
+    feedforward: WarmStart
+    """The feed-forward stage."""
     rollouts: int
     """Rollouts per pair in the evaluation."""
     worlds: int
@@ -52,7 +53,7 @@ BUDGETS: Mapping[str, QuickstartBudget] = {
     "full": QuickstartBudget(
         steps=500_000,
         train_seconds=600.0,
-        warm_start=WarmStart(),
+        feedforward=WarmStart(),
         rollouts=100,
         worlds=96,
         picture=(854, 480),
@@ -60,7 +61,7 @@ BUDGETS: Mapping[str, QuickstartBudget] = {
     "smoke": QuickstartBudget(
         steps=8_192,
         train_seconds=30.0,
-        warm_start=WarmStart(samples=4096, epochs=6),
+        feedforward=WarmStart(samples=4096, epochs=6),
         rollouts=16,
         worlds=32,
         picture=(480, 270),
@@ -94,9 +95,10 @@ def quickstart(
     steps: int | None = None,
     resume: bool = False,
     ppo: Mapping[str, Any] | None = None,
+    init_from: str = FEEDFORWARD,
     console: Console | None = None,
 ) -> QuickstartResult:
-    """Warm start, PPO, evaluation, learning curve, video.
+    """Start, PPO, evaluation, learning curve, video.
 
     Args:
         env_id: Environment.
@@ -106,6 +108,7 @@ def quickstart(
         steps: Control steps of PPO instead of the budget's; also lifts its time limit.
         resume: Continue the run in the folder.
         ppo: Further keyword arguments of `assistmimic_ppo`, as plain values.
+        init_from: What PPO starts from, see `start.Start`.
         console: Where to show progress; standard output by default.
     """
     start = time.monotonic()
@@ -116,7 +119,7 @@ def quickstart(
         settings = read_settings(folder)
         run = resume_run(folder, budget=limit, console=console)
     else:
-        settings = quickstart_settings(env_id, plan, seed=seed, ppo=ppo or {})
+        settings = quickstart_settings(env_id, plan, seed=seed, ppo=ppo or {}, init_from=init_from)
         run = start_run(settings, folder, budget=limit, console=console)
     console.print(f"Evaluation: {', '.join(PAIRS)}, {plan.rollouts} rollouts each ...")
     evaluation = evaluate_pairs(settings, folder, rollouts=plan.rollouts)
@@ -131,13 +134,16 @@ def quickstart(
     return QuickstartResult(folder=folder, results=results, curve=curve, film=film, finished=run.finished)
 
 
-def quickstart_settings(env_id: str, plan: QuickstartBudget, *, seed: int, ppo: Mapping[str, Any]) -> RunSettings:
+def quickstart_settings(
+    env_id: str, plan: QuickstartBudget, *, seed: int, ppo: Mapping[str, Any], init_from: str
+) -> RunSettings:
     """The run of a quickstart."""
     return RunSettings(
         env_id=assistmimic_env.spec(env_id).id,
         seed=seed,
         ppo={"num_env_runners": 0, "num_envs_per_env_runner": plan.worlds, **ppo},
-        warm_start=plan.warm_start,
+        init_from=init_from,
+        start=StartSettings(feedforward=plan.feedforward),
     )
 
 
@@ -160,7 +166,7 @@ def save_results(
         "format": "assistmimic-quickstart",
         "version": 1,
         "settings": settings.to_json(),
-        "warm_start": dict(run.report),
+        "start": dict(run.report),
         "training": {
             "finished": run.finished,
             **{key: last.get(key) for key in ("iteration", "steps", "seconds", "fraction", "mpjpe", "task_success")},
@@ -175,11 +181,11 @@ def save_results(
 def claims(evaluation: Evaluation) -> dict[str, Any]:
     """What the quickstart must show, and whether it did."""
     survived = {name: evaluation.summary[name]["survived"] for name in PAIRS}
-    random, warm, trained = (survived[name] for name in PAIRS)
+    random, start, trained = (survived[name] for name in PAIRS)
     return {
         "survived": {name: estimate.to_json() for name, estimate in survived.items()},
         "trained_survives_twice_random": bool(trained.mean >= 2 * random.mean and trained.low > random.high),
-        "trained_survives_longer_than_warm": bool(trained.low > warm.high),
+        "trained_survives_longer_than_start": bool(trained.low > start.high),
     }
 
 

@@ -15,6 +15,9 @@ Ids = NDArray[np.intp]
 Columns = Mapping[str, Array]
 """Name of a column -> rows."""
 
+JOINT = "joint"
+"""Stands among the roles for what concerns both: its column `obs` is the joint state of a centralised critic."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RolloutChunk:
@@ -25,9 +28,9 @@ class RolloutChunk:
 
     Attributes:
         columns: Role -> column -> M rows: `obs`, `actions` (not clipped), `action_logp`, `action_dist_inputs`,
-            `rewards`.
-        bootstrap: Role -> the observation after the last row of each segment, (S, D): the true last one of an episode
-            that ended, not the first of the next.
+            `rewards`. With a centralised critic also `JOINT` -> `obs`.
+        bootstrap: Role (or `JOINT`) -> the observation after the last row of each segment, (S, D): the true last one
+            of an episode that ended, not the first of the next.
         lengths: Rows of each segment, shape (S,); their sum is M.
         terminated: Whether the segment's episode failed at its end, which makes the value after it 0, shape (S,).
         truncated: Whether the segment's episode ended without failing, shape (S,); a segment that neither terminated
@@ -49,7 +52,12 @@ class RolloutChunk:
 
     def agent_steps(self) -> int:
         """Control steps of all agents."""
-        return len(self) * len(self.columns)
+        return len(self) * len(self.roles)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who acted."""
+        return tuple(name for name in self.columns if name != JOINT)
 
     def __getitem__(self, rows: slice) -> RolloutChunk:
         return self.slice(rows)

@@ -1,8 +1,8 @@
-"""One training run in one folder: warm start, PPO, checkpoints, exported policies.
+"""One training run in one folder: start, PPO, checkpoints, exported policies.
 
 <folder>/run.json            what was asked for; `resume_run` reads it back
 <folder>/policies/random     networks with random weights
-<folder>/policies/warm       after the warm start (absent without it)
+<folder>/policies/start      what PPO starts from (`start`)
 <folder>/policies/trained    after PPO
 <folder>/checkpoints         resumable; pickles, for trusted runs only
 <folder>/progress.jsonl      one line per update; tensorboard/ holds the same
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,12 @@ from rich.console import Console
 import assistmimic_env
 from assistmimic_env.errors import CheckpointError, ConfigError
 
-from .adapter import ROLES
-from .cluster import quiet_logs, ray_session
-from .export import export_pair, interface_of
-from .feedforward import WarmStart, warm_start
+from .cast import PAIR, SOLO, Cast
+from .cluster import quiet_logs, ray_session, require_files
+from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
+from .start import FEEDFORWARD, Start, StartSettings, random_modules
 from .training import Budget, lost_steps, resume, train, write_json
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from ray.rllib.algorithms.ppo import PPOConfig
 
     from assistmimic_env.simulation import PairSimulation
-
-WARM_START_WORLDS = 128
-"""Worlds that make the samples of the warm start."""
 
 TRAINING_OPTIONS: Mapping[str, Any] = {"termination_distance": 0.5, "start_noise": 1.0}
 """The training ends episodes where the evaluation does, and starts them with the same noise."""
@@ -56,13 +54,20 @@ class RunSettings:
     ppo: Mapping[str, Any] = field(default_factory=dict)
     """Further keyword arguments of `assistmimic_ppo`, as plain values."""
     module: ModuleConfig = field(default_factory=ModuleConfig)
-    """Networks and normalisers."""
-    warm_start: WarmStart | None = field(default_factory=WarmStart)
-    """The warm start; None starts from random weights or from `init_from`."""
-    init_from: str | None = None
-    """Folder of exported policies to start from, instead of a warm start."""
+    """Networks and normalisers; sizes of a policy to start from come before these."""
+    init_from: str = FEEDFORWARD
+    """The start: `prior`, `feedforward`, `random`, or exported policies, see `start.Start`."""
+    start: StartSettings = field(default_factory=StartSettings)
+    """Settings of the starts that are made, not read."""
+    solo: bool = False
+    """Train one single-person tracker on all people of the clips, each alone, instead of a pair."""
     learner_threads: int = 2
     """Torch threads of the learner; the env runners are idle while it works."""
+
+    @property
+    def cast(self) -> Cast:
+        """Who is trained."""
+        return SOLO if self.solo else PAIR
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -74,8 +79,7 @@ class RunSettings:
         known = {item.name for item in fields(cls)}
         chosen = {key: value for key, value in values.items() if key in known}
         chosen["module"] = ModuleConfig.from_dict(chosen["module"])
-        if chosen["warm_start"] is not None:
-            chosen["warm_start"] = WarmStart(**chosen["warm_start"])
+        chosen["start"] = StartSettings.from_dict(chosen["start"])
         return cls(**chosen)
 
 
@@ -86,7 +90,9 @@ class RunResult:
     finished: bool
     """Whether its budget was spent; False if the user stopped it."""
     report: Mapping[str, Any]
-    """The warm start's report; empty when there was none in this part of the run."""
+    """What the start says of itself; empty when there was none in this part of the run."""
+    modules: Mapping[str, PolicyModule]
+    """The trained modules, policy -> module, critics included."""
 
 
 def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: Console) -> RunResult:
@@ -102,14 +108,21 @@ def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: C
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
     quiet_logs()
     torch.set_num_threads(settings.learner_threads)
-    simulation = reference_simulation(settings)
+    start = Start.of(settings.init_from, settings.cast)
+    settings = replace(settings, env_options={**start.env_options(), **settings.env_options})
+    simulation = make_simulation(settings)
+    module = start.module_config(settings.module, settings.cast, simulation)
     write_json(folder / "run.json", settings.to_json())
-    report, start = _first_policies(settings, folder, simulation, console)
-    config = ppo_config(settings, start)
-    with _session(config, settings):
+    report = _first_policies(settings, start, module, folder, simulation, console)
+    paths = start.paths or {
+        name: str((folder / "policies" / "start" / name).absolute()) for name in settings.cast.roles
+    }
+    config = ppo_config(settings, module, paths)
+    with _session(settings):
+        require_files([f"{path}{suffix}" for path in set(paths.values()) for suffix in (".json", ".safetensors")])
         algorithm = config.build_algo()
-        finished = _train_and_export(algorithm, folder, simulation, budget, console)
-    return RunResult(finished=finished, report=report)
+        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console)
+    return RunResult(finished=finished, report=report, modules=modules)
 
 
 def resume_run(folder: Path, *, budget: Budget, console: Console) -> RunResult:
@@ -121,12 +134,13 @@ def resume_run(folder: Path, *, budget: Budget, console: Console) -> RunResult:
         console: Where to show progress.
     """
     settings = read_settings(folder)
-    with ray_session(num_cpus=_runners(settings), learner_threads=settings.learner_threads):
+    with _session(settings):
         algorithm = resume(folder)
         lost = lost_steps(folder, algorithm)
         console.print(f"Resuming {folder} at update {algorithm.iteration}; {lost:,} steps were lost.", highlight=False)
-        finished = _train_and_export(algorithm, folder, reference_simulation(settings), budget, console)
-    return RunResult(finished=finished, report={})
+        simulation = make_simulation(settings)
+        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console)
+    return RunResult(finished=finished, report={}, modules=modules)
 
 
 def read_settings(folder: Path) -> RunSettings:
@@ -144,87 +158,107 @@ def read_settings(folder: Path) -> RunSettings:
         raise CheckpointError(f"{path} cannot be read ({error}). Start a new run.") from error
 
 
-def ppo_config(settings: RunSettings, start: Path | None) -> PPOConfig:
+def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, str]) -> PPOConfig:
     """The PPO configuration of a run.
 
     Args:
         settings: The run.
-        start: Folder of the pair to start from; None for random weights.
+        module: Networks and normalisers, from `Start.module_config`.
+        paths: Policy -> exported policy to start from.
     """
-    count = settings.warm_start.samples if settings.warm_start else 0
     return assistmimic_ppo(
         settings.env_id,
         env_options=settings.env_options,
-        module=replace(settings.module, init_count=float(count)),
-        init_from={role: str((start / role).absolute()) for role in ROLES} if start else None,
+        module=module,
+        init_from=paths,
         seed=settings.seed,
+        env_class=settings.cast.env_class,
         **settings.ppo,
     )
 
 
-def reference_simulation(settings: RunSettings) -> PairSimulation:
-    """Worlds for the warm start, which also check the environment's id and options before anything else starts."""
-    noise = settings.warm_start.start_noise if settings.warm_start else 0.0
-    options = {**settings.env_options, "start_noise": noise}
-    return assistmimic_env.make_vec(settings.env_id, num_envs=WARM_START_WORLDS, **options).simulation
+def make_simulation(settings: RunSettings, num_worlds: int = 1, **options: Any) -> PairSimulation:
+    """Worlds of a run, for its start; also checks the environment's id and options before anything else starts."""
+    noise = settings.start.feedforward.start_noise
+    chosen = {**settings.env_options, "start_noise": noise, "solo": settings.solo, **options}
+    return assistmimic_env.make_vec(settings.env_id, num_envs=num_worlds, **chosen).simulation
 
 
 def learner_modules(algorithm: Any) -> dict[str, PolicyModule]:
-    """Copies of the learners' modules, role -> module, also from remote learners."""
+    """Copies of the learners' modules, policy -> module, also from remote learners."""
     state = algorithm.learner_group.get_state(components="learner/rl_module")["learner"]["rl_module"]
-    specs = algorithm.config.rl_module_spec.rl_module_specs
     modules = {}
-    for role in ROLES:
-        arrays = state[role]
-        model_config = ModuleConfig.from_dict(specs[role].model_config)
+    for name, spec in algorithm.config.rl_module_spec.rl_module_specs.items():
+        arrays = state[name]
         sizes = len(arrays["normalizer.mean"]), len(arrays["log_std"])
-        modules[role] = blank_module(*sizes, replace(model_config, init_from=None).to_dict())
-        modules[role].set_state(arrays)
+        modules[name] = blank_module(*sizes, {**spec.model_config, "init_from": None})
+        modules[name].set_state(arrays)
     return modules
 
 
 def _first_policies(
-    settings: RunSettings, folder: Path, simulation: PairSimulation, console: Console
-) -> tuple[dict[str, Any], Path | None]:
-    """Export the random pair, make the warm-started one; its report, and the folder to start from."""
-    interface, sizes = interface_of(simulation), (simulation.layout.size, simulation.body.num_dofs)
-    torch.manual_seed(settings.seed)
-    blank = {role: blank_module(*sizes, replace(settings.module, init_from=None).to_dict()) for role in ROLES}
-    provenance = {"method": "random weights", "seed": settings.seed}
-    export_pair(blank, folder / "policies" / "random", interface=interface, provenance=provenance)
-    if settings.init_from is not None:
-        return {}, Path(settings.init_from)
-    if settings.warm_start is None:
-        return {}, None
-    console.print("Warm start: regression onto the reference feed-forward ...")
-    target = folder / "policies" / "warm"
-    report = warm_start(simulation, target, config=settings.module, settings=settings.warm_start, seed=settings.seed)
-    seconds = report["sampling_seconds"] + report["fitting_seconds"]
-    console.print(f"Warm start: {report['samples']:,} states per role in {seconds:.0f} s.", highlight=False)
-    return report, target
+    settings: RunSettings,
+    start: Start,
+    module: ModuleConfig,
+    folder: Path,
+    simulation: PairSimulation,
+    console: Console,
+) -> dict[str, Any]:
+    """Export the random policies and those that PPO starts from; what the start says of itself."""
+    cast, seed = settings.cast, settings.seed
+    export_policies(
+        random_modules(module, cast, simulation, seed=seed),
+        folder / "policies" / "random",
+        cast=cast,
+        interface=cast.interface(simulation),
+        provenance={"method": "random weights", "seed": seed},
+    )
+    console.print(f"Start: {settings.init_from} ...", highlight=False, soft_wrap=True)
+    modules, report = start.modules(
+        module,
+        cast,
+        partial(make_simulation, settings),
+        settings=settings.start,
+        seed=seed,
+        log=partial(console.print, highlight=False, soft_wrap=True),
+    )
+    export_policies(
+        modules,
+        folder / "policies" / "start",
+        cast=cast,
+        interface=cast.interface(simulation),
+        provenance={"method": start.word, **start.paths, "seed": seed, **report},
+    )
+    if report:
+        samples, seconds = report["samples"], report["seconds"]
+        console.print(f"Made from {samples:,} states in {seconds:.0f} s.", highlight=False)
+    return report
 
 
 def _train_and_export(
-    algorithm: Algorithm, folder: Path, simulation: PairSimulation, budget: Budget, console: Console
-) -> bool:
+    settings: RunSettings,
+    algorithm: Algorithm,
+    folder: Path,
+    simulation: PairSimulation,
+    budget: Budget,
+    console: Console,
+) -> tuple[bool, dict[str, PolicyModule]]:
     try:
         finished = train(algorithm, folder, budget=budget, console=console)
-        provenance = {"method": "PPO, averaged weights", "run": folder.name, "iteration": algorithm.iteration}
-        export_pair(
-            learner_modules(algorithm),
+        modules = learner_modules(algorithm)
+        export_policies(
+            modules,
             folder / "policies" / "trained",
-            interface=interface_of(simulation),
-            provenance=provenance,
+            cast=settings.cast,
+            interface=settings.cast.interface(simulation),
+            provenance={"method": "PPO, averaged weights", "run": folder.name, "iteration": algorithm.iteration},
             averaged=True,
         )
     finally:
         algorithm.stop()
-    return finished
+    return finished, modules
 
 
-def _session(config: Any, settings: RunSettings) -> Any:
-    return ray_session(num_cpus=config.num_env_runners + config.num_learners, learner_threads=settings.learner_threads)
-
-
-def _runners(settings: RunSettings) -> int:
-    return int(settings.ppo.get("num_env_runners", 0)) + int(settings.ppo.get("num_learners", 0))
+def _session(settings: RunSettings) -> Any:
+    processes = int(settings.ppo.get("num_env_runners", 0)) + int(settings.ppo.get("num_learners", 0))
+    return ray_session(num_cpus=processes, learner_threads=settings.learner_threads)

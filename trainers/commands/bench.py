@@ -1,41 +1,71 @@
-"""`assistmimic bench`: the speed of the environments, as ratios to the bare physics of the same run."""
+"""`assistmimic bench`: speed as ratios to limits of the same run: of the environments, or of training."""
 
 from __future__ import annotations
 
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import tyro
 
 
 def bench(
+    what: Annotated[Literal["env", "train"], tyro.conf.Positional] = "env",
     *,
     env: str = "AssistMimic/PullUp-v0",
-    worlds: int = 64,
+    worlds: int | None = None,
     threads: int = 2,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Measure how much of the bare physics' speed is left after observations, rewards and resets.
+    """Measure speed on this machine.
 
-    Ratios compare alternating blocks of one run, so they mean the same on any machine; stop other programs anyway.
+    `env`: how much of the bare physics' speed is left after observations, rewards and resets. `train`: how fast the
+    samplers and the learner are against RLlib's own, the bare environment and a bare torch loop. Ratios compare
+    alternating blocks of one run, so they mean the same on any machine; stop other programs anyway.
 
     Args:
+        what: env or train.
         env: Environment id (list them: assistmimic info).
-        worlds: Worlds of the vector environment.
-        threads: Its physics threads.
+        worlds: Worlds of the vector environment; by default 64, or 96 for train.
+        threads: Its physics threads; for train, the number of processes of remote samplers.
         out: Write the report to this JSON file.
         json: Print one JSON object instead of the main figures.
     """
-    from assistmimic_env.benchmark import BenchmarkConfig, run_benchmark
-
-    config = BenchmarkConfig(env_id=env, num_envs=worlds, threads=threads)
-    report = run_benchmark(config, log=lambda line: print(f"{line} ...", file=sys.stderr))
+    report, lines = (_environment if what == "env" else _training)(env, worlds, threads)
     text = json_module.dumps(report, indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(f"{text}\n", encoding="utf-8")
-    print(text if json else "\n".join(_lines(report, worlds)))
+    print(text if json else "\n".join(lines))
+
+
+def _environment(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+    from assistmimic_env.benchmark import BenchmarkConfig, run_benchmark
+
+    config = BenchmarkConfig(env_id=env, num_envs=worlds or 64, threads=threads)
+    report = run_benchmark(config, log=_log)
+    return report, _lines(report, config.num_envs)
+
+
+def _training(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+    import assistmimic_env
+    from assistmimic_trainers.benchmark import TrainBenchmark, run_benchmark
+
+    config = TrainBenchmark(env_id=assistmimic_env.spec(env).id, worlds=worlds or 96, cores=threads)
+    report = run_benchmark(config, log=_log)
+    return report, [
+        f"sampling over stock RLlib    {report['sampling_over_stock']:.2f}",
+        f"sampling over environment    {report['sampling_over_environment']:.2f}  with the policies, against without",
+        f"learning over bare torch     {report['learning_over_torch']:.2f}",
+        f"two env runners over one     {report['two_runners_over_one']:.2f}",
+        f"whole updates                {report['env_steps_per_second']:.0f} control steps of the pair per second",
+    ]
+
+
+def _log(line: str) -> None:
+    print(f"{line} ...", file=sys.stderr)
 
 
 def _lines(report: dict[str, Any], worlds: int) -> list[str]:

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     from assistmimic_env.policy import Actor
     from assistmimic_env.vector import VectorEnv
 
-SIMPLE = ("random", "hold")
+PRIOR = "prior"
+"""The word for the single-person tracker that ships with the package."""
+
+SIMPLE = ("random", "hold", PRIOR)
 
 
 def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, dict[str, Actor]]:
     """Load pairs of policies.
 
     Args:
-        words: For each pair a folder with the policies of both roles, or ``"random"`` or ``"hold"``.
+        words: For each pair a folder with the policies of both roles, a single-person policy that plays both, or one
+            of `SIMPLE`.
         env: The environment they act in.
         seed: Seed of the random ones.
 
@@ -57,18 +61,38 @@ def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str
     return spec.held_out
 
 
+def policy_stem(word: str) -> Path:
+    """Where a single policy is.
+
+    Args:
+        word: `prior` for the tracker that ships with the package, or either file of a policy, or their stem.
+    """
+    from assistmimic_env import resources
+
+    return resources.asset_path(resources.PRIOR) if word == PRIOR else Path(word)
+
+
 def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     from assistmimic_env.errors import PolicyError, did_you_mean
-    from assistmimic_env.policy import HoldPolicy, RandomPolicy, load_pair
+    from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair, policy_interface
+    from assistmimic_env.policy_expansion import expand
 
-    size = env.simulation.body.num_dofs
+    simulation = env.simulation
+    size = simulation.body.num_dofs
     if word == "random":
         return {role: RandomPolicy(size, seed=seed + index) for index, role in enumerate(env.agents)}
     if word == "hold":
         return {role: HoldPolicy.zero(size) for role in env.agents}
-    if not Path(word).is_dir():
+    if Path(word).is_dir():
+        pair = load_pair(word)
+    elif policy_stem(word).with_suffix(".json").is_file():
+        pair = dict.fromkeys(env.agents, Policy.load(policy_stem(word)))
+    else:
         raise PolicyError(
-            f"there is no folder '{word}'.{did_you_mean(word, SIMPLE)} "
-            f"Give a folder of exported policies (such as runs/.../trained), or one of: {', '.join(SIMPLE)}."
+            f"there is no policy or folder '{word}'.{did_you_mean(word, SIMPLE)} "
+            f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
+            f"{', '.join(SIMPLE)}."
         )
-    return dict(load_pair(word))
+    law = simulation.config.actuation
+    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    return {role: expand(policy, interface) for role, policy in pair.items()}

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 STOPPED = 130
 """Exit code when the user stopped the training; everything is saved."""
 
+STEPS = 2_000_000
+"""Control steps by default."""
+
+DEFAULT_START = "feedforward"
+"""What both policies start from unless the user says otherwise."""
+
 
 def train(
     what: Annotated[str, tyro.conf.Positional],
@@ -24,15 +30,17 @@ def train(
     seed: int = 0,
     out: Path | None = None,
     resume: Path | None = None,
-    warm_start: bool = True,
+    init_from: str | None = None,
+    ablate: Literal["none", "weight-init", "feedforward"] = "none",
     env_runners: int | None = None,
     envs_per_runner: int | None = None,
+    learners: int | None = None,
 ) -> int:
     """Train a supporter and a recipient with PPO.
 
-    `assistmimic train quickstart` goes the whole way: warm start, PPO, evaluation of the random, the warm-started and
-    the trained pair on the same seeds, learning curve, video. With an environment id it trains and exports only.
-    Ctrl-C finishes the running update and saves; `--resume runs/NAME` continues.
+    `assistmimic train quickstart` goes the whole way: start, PPO, evaluation of the random, the starting and the
+    trained pair on the same seeds, learning curve, video. With an environment id it trains and exports only.
+    Ctrl-C finishes the running update and saves; `--resume runs/NAME` continues. RAY_ADDRESS uses a running cluster.
 
     Args:
         what: `quickstart`, or an environment id (list them: assistmimic info).
@@ -42,30 +50,46 @@ def train(
         seed: Seed of worlds, networks and exploration.
         out: Folder of the run; by default a new one below `runs`.
         resume: Continue the run in this folder. Its checkpoints are pickles: resume only runs you trust.
-        warm_start: Begin with the regression onto the reference feed-forward; only with an environment id.
+        init_from: What both policies start from: `prior` (the single-person tracker that ships), `feedforward`
+            (regression onto the next reference pose), `random`, a policy such as import-phc writes, or the folder of
+            a pair. By default feedforward.
+        ablate: Take a part of the start away: weight-init (random weights, no feed-forward stage) or feedforward.
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
         envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
+        learners: Processes that learn; 0 learns in this one and is the default.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
     from rich.console import Console
 
     import assistmimic_env
+    from assistmimic_trainers.quickstart import quickstart
+    from assistmimic_trainers.run import RunSettings, resume_run, start_run
+    from assistmimic_trainers.start import ablated
+    from assistmimic_trainers.training import Budget
 
     console = Console()
     quick = what == "quickstart"
     spec = assistmimic_env.spec(env_id if quick else what)
     folder = resume or out or new_folder(Path("runs"), "quickstart" if quick else spec.id.rsplit("/", 1)[-1])
-    given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner}
+    given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner, "num_learners": learners}
     ppo = {name: value for name, value in given.items() if value is not None}
     console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
+    start = init_from or DEFAULT_START
+    if ablate != "none":
+        start = ablated(start, ablate)
     if quick:
-        from assistmimic_trainers.quickstart import quickstart
-
         result = quickstart(
-            spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo, console=console
-        )
+            spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo,
+            init_from=start, console=console,
+        )  # fmt: skip
         return _exit_code(result.finished, folder, what, console)
-    finished = _train(spec.id, folder, steps or 2_000_000, seed, resume is not None, warm_start, ppo, console)
+    limit = Budget(steps=steps or STEPS)
+    if resume is not None:
+        finished = resume_run(resume, budget=limit, console=console).finished
+    else:
+        settings = RunSettings(env_id=spec.id, seed=seed, ppo=ppo, init_from=start)
+        finished = start_run(settings, folder, budget=limit, console=console).finished
+    console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)
     return _exit_code(finished, folder, what, console)
 
 
@@ -75,29 +99,6 @@ def new_folder(parent: Path, name: str) -> Path:
     while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return folder
-
-
-def _train(
-    env_id: str,
-    folder: Path,
-    steps: int,
-    seed: int,
-    resume: bool,
-    warm_start: bool,
-    ppo: dict[str, int],
-    console: Console,
-) -> bool:
-    from assistmimic_trainers.feedforward import WarmStart
-    from assistmimic_trainers.run import RunSettings, resume_run, start_run
-    from assistmimic_trainers.training import Budget
-
-    limit = Budget(steps=steps)
-    if resume:
-        return resume_run(folder, budget=limit, console=console).finished
-    settings = RunSettings(env_id=env_id, seed=seed, ppo=ppo, warm_start=WarmStart() if warm_start else None)
-    result = start_run(settings, folder, budget=limit, console=console)
-    console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)
-    return result.finished
 
 
 def _exit_code(finished: bool, folder: Path, what: str, console: Console) -> int:

@@ -1,0 +1,363 @@
+"""`Regulator`: a linear-quadratic regulator along the reference of every person, each alone.
+
+Asking the servos for the reference (`feedforward`) tracks the joints and loses the balance. Around each reference frame
+one control step of a person is nearly linear in the deviation x from the frame and in the change u of the servo
+targets, x' = A x + B u + c, with matrices measured by finite differences, all perturbations of a frame at once as
+worlds of one batch. The Riccati recursion of that time-varying system gives the targets that keep a person near the
+reference at the least change (Bertsekas, Dynamic Programming and Optimal Control, vol. 1, section 3.1; the constant c
+adds a linear term to the value). It is a teacher: it knows the state and the clip, and holds near the reference only.
+
+A person's deviation has 6 J + 6 components: root position [m], rotation vectors of the root and the joints in their
+own frames [rad], velocities as MuJoCo's `qvel` [m/s, rad/s].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistmimic_env import metrics, rotations
+from assistmimic_env.actuation import leading_target, target_to_action
+from assistmimic_env.simulation import PairSimulation
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.intp]
+
+_UNTIL_THE_END: Mapping[str, Any] = {"termination_distance": float("inf")}
+"""Option of worlds that go on after a failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegulatorConfig:
+    """What a regulator is designed for."""
+
+    position_weight: float = 10.0
+    """Cost of the root's position [1/m^2]."""
+    root_weight: float = 3.0
+    """Cost of the root's rotation [1/rad^2]."""
+    joint_weight: float = 1.0
+    """Cost of each joint component [1/rad^2]."""
+    velocity_weight: float = 0.02
+    """Cost of each velocity component [s^2/m^2, s^2/rad^2]."""
+    control_weight: float = 1.0
+    """Cost of leaving the feed-forward target [1/rad^2]."""
+    final_factor: float = 5.0
+    """How much more the last frame counts."""
+    position_step: float = 0.02
+    """Finite difference of positions [m, rad]; wide, so that contacts are averaged."""
+    velocity_step: float = 0.2
+    """Finite difference of velocities [m/s, rad/s]."""
+    control_step: float = 0.03
+    """Finite difference of servo targets [rad]."""
+    largest_change: float = 0.5
+    """Bound of the change of each component of a servo target [rad]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regulator:
+    """Feedback along a path, for each of the F rows of a reference and both people.
+
+    Attributes:
+        qpos: The path, shape (F, 2, 3 + 4 J).
+        qvel: Its velocities, shape (F, 2, 3 + 3 J).
+        target: Servo targets that hold during the step after each row, shape (F, 2, A) [rad].
+        gain: Change of the targets per deviation, with a minus sign, shape (F, 2, A, X).
+        offset: The constant part of that, shape (F, 2, A) [rad].
+        largest_change: See `RegulatorConfig`.
+    """
+
+    qpos: Array
+    qvel: Array
+    target: Array
+    gain: Array
+    offset: Array
+    largest_change: float
+
+    def targets(self, simulation: PairSimulation) -> Array:
+        """Servo targets for the present state of all worlds, shape (N, 2, A) [rad]."""
+        row = simulation.reference.row(simulation.clip, simulation.frame)
+        state = simulation.worlds.generalised_state()
+        x = deviation(*state, self.qpos[row], self.qvel[row])
+        change = np.einsum("nrux,nrx->nru", self.gain[row], x) + self.offset[row]
+        return self.target[row] - np.clip(change, -self.largest_change, self.largest_change)
+
+    def act(self, simulation: PairSimulation) -> Array:
+        """Actions for the present state of all worlds, shape (N, 2, A)."""
+        targets = self.targets(simulation)
+        return target_to_action(targets.reshape(*targets.shape[:-1], -1, 3), simulation.action_scale)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dynamics:
+    """x' = A x + B u + c at each row, for both people.
+
+    Attributes:
+        state: A, shape (F, 2, X, X).
+        control: B, shape (F, 2, X, A).
+        drift: c, shape (F, 2, X).
+    """
+
+    state: Array
+    control: Array
+    drift: Array
+
+
+def deviation(qpos: Array, qvel: Array, path_qpos: Array, path_qvel: Array) -> Array:
+    """How far states (..., 3 + 4 J), (..., 3 + 3 J) are from others, (..., 6 J + 6); leading dimensions broadcast."""
+    now, then = (values[..., 3:].reshape(*values.shape[:-1], -1, 4) for values in (qpos, path_qpos))
+    turn = rotations.to_rotation_vector(rotations.multiply(rotations.conjugate(then), now))
+    turn = turn.reshape(*turn.shape[:-2], -1)
+    return np.concatenate([qpos[..., :3] - path_qpos[..., :3], turn, qvel - path_qvel], axis=-1)
+
+
+def moved(qpos: Array, qvel: Array, x: Array) -> tuple[Array, Array]:
+    """States that deviate by x from others; the inverse of `deviation`."""
+    half = x.shape[-1] // 2
+    turn = rotations.from_rotation_vector(x[..., 3:half].reshape(*x.shape[:-1], -1, 3))
+    turned = rotations.multiply(qpos[..., 3:].reshape(*qpos.shape[:-1], -1, 4), turn)
+    turned = turned.reshape(*turned.shape[:-2], -1)
+    return np.concatenate([qpos[..., :3] + x[..., :3], turned], axis=-1), qvel + x[..., half:]
+
+
+def feedforward_path(simulation: PairSimulation) -> Regulator:
+    """The reference with leading targets and without feedback."""
+    reference, body = simulation.reference, simulation.body
+    velocity = reference.qvel[..., 6:].reshape(reference.target.shape)
+    leading = leading_target(reference.target, velocity, body.kd[1:] / body.kp[1:])
+    rows, x = len(leading), 2 * reference.qvel.shape[-1]
+    target = np.roll(leading.reshape(rows, 2, -1), -1, axis=0)  # during a step the targets are those of its end
+    return Regulator(
+        qpos=reference.qpos,
+        qvel=reference.qvel,
+        target=target,
+        gain=np.zeros((*target.shape, x), np.float32),
+        offset=np.zeros_like(target),
+        largest_change=0.0,
+    )
+
+
+def linearise(simulation: PairSimulation, path: Regulator, config: RegulatorConfig) -> Dynamics:
+    """Measure the dynamics along a path by central differences.
+
+    Args:
+        simulation: `differences(...)` worlds of people alone; their states are overwritten.
+        path: Where.
+        config: Widths of the differences.
+    """
+    rows, x, u = len(path.qpos), 2 * path.qvel.shape[-1], path.target.shape[-1]
+    steps = np.concatenate(
+        [
+            np.full(x // 2, config.position_step),
+            np.full(x // 2, config.velocity_step),
+            np.full(u, config.control_step),
+        ]
+    )
+    nudge = np.zeros((2 * (x + u) + 1, 2, x + u))
+    each = np.arange(x + u)
+    nudge[2 * each, :, each], nudge[2 * each + 1, :, each] = steps[:, None], -steps[:, None]
+    dynamics = Dynamics(
+        state=np.zeros((rows, 2, x, x)), control=np.zeros((rows, 2, x, u)), drift=np.zeros((rows, 2, x))
+    )
+    worlds, everyone = simulation.worlds, np.arange(len(nudge))
+    for clip, (first, length) in enumerate(zip(simulation.reference.first, simulation.reference.length, strict=True)):
+        for row in range(first, first + length - 1):
+            targets = path.target[row] + nudge[..., x:]
+            start = moved(path.qpos[None, row], path.qvel[None, row], nudge[..., :x])
+            worlds.reset(everyone, *start, targets, np.full(len(nudge), clip))
+            worlds.step(targets)
+            after = worlds.generalised_state()
+            there = deviation(*after, path.qpos[None, row + 1], path.qvel[None, row + 1])
+            slope = (there[: 2 * (x + u) : 2] - there[1 : 2 * (x + u) : 2]) / (2.0 * steps[:, None, None])
+            dynamics.state[row] = slope[:x].transpose(1, 2, 0)
+            dynamics.control[row] = slope[x:].transpose(1, 2, 0)
+            dynamics.drift[row] = there[-1]
+    return dynamics
+
+
+def differences(simulation: PairSimulation) -> int:
+    """Worlds that `linearise` needs: two per component of state and control, and one that is not perturbed."""
+    return 2 * (2 * simulation.reference.qvel.shape[-1] + simulation.body.num_dofs) + 1
+
+
+def solve(simulation: PairSimulation, path: Regulator, dynamics: Dynamics, config: RegulatorConfig) -> Regulator:
+    """Riccati recursion from each clip's last frame to its first, for both people at once.
+
+    Args:
+        simulation: Gives reference and feed-forward targets.
+        path: Where the dynamics were measured.
+        dynamics: From `linearise`.
+        config: Costs.
+    """
+    reference, plain = simulation.reference, feedforward_path(simulation)
+    weight = _weights(path.qvel.shape[-1], config)
+    error = deviation(path.qpos, path.qvel, reference.qpos, reference.qvel)
+    detour = path.target - plain.target
+    gain, offset = np.zeros(path.gain.shape, np.float32), np.zeros_like(path.offset)
+    control_cost = config.control_weight * np.eye(path.target.shape[-1])
+    for first, length in zip(reference.first, reference.length, strict=True):
+        last = first + length - 1
+        value = np.stack([np.diag(config.final_factor * weight)] * 2)
+        slope = config.final_factor * weight * error[last]
+        for row in range(last - 1, first - 1, -1):
+            a, b, c = dynamics.state[row], dynamics.control[row], dynamics.drift[row]
+            back = b.transpose(0, 2, 1) @ value
+            curvature = control_cost + back @ b
+            ahead = _apply(value, c) + slope
+            pull = _apply(b.transpose(0, 2, 1), ahead) + config.control_weight * detour[row]
+            k = np.linalg.solve(curvature, back @ a)
+            k0 = np.linalg.solve(curvature, pull[..., None])[..., 0]
+            gain[row], offset[row] = k, k0
+            closed, drift = a - b @ k, c - _apply(b, k0)
+            kept, across = config.control_weight * k.transpose(0, 2, 1), closed.transpose(0, 2, 1)
+            slope = weight * error[row] + _apply(across, _apply(value, drift) + slope) + _apply(kept, k0 - detour[row])
+            value = np.diag(weight) + across @ value @ closed + kept @ k
+            value = 0.5 * (value + value.transpose(0, 2, 1))
+    return replace(path, gain=gain, offset=offset, largest_change=config.largest_change)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Score:
+    """How well every person of every clip was tracked, shape (clips, 2) each."""
+
+    survived: Array
+    """Mean share of the clip before a failure at 0.5 m."""
+    error: Array
+    """Mean distance of all bodies from the reference until then [m]."""
+
+
+def score(regulator: Regulator, make: Callable[..., PairSimulation], *, rollouts: int) -> Score:
+    """Follow all clips from their first frames with start noise, so many times each."""
+    clips = len(make(1).reference.clips)
+    simulation = make(rollouts * clips, **_UNTIL_THE_END)
+    clip = np.arange(simulation.num_worlds) % clips
+    error, body, _ = _play(regulator, simulation, clip)
+    length = simulation.reference.length[clip] - 1
+    survived = np.stack([metrics.survived_frames(error[..., [role]], length) for role in (0, 1)], axis=1)
+    frames = metrics.evaluated_frames(survived, length[:, None])
+    mpjpe = [metrics.mean_over_frames(body[..., [role]], frames[:, role])[:, 0] for role in (0, 1)]
+    share = survived / length[:, None]
+    chosen = [clip == index for index in range(clips)]
+    return Score(
+        survived=np.array([share[rows].mean(axis=0) for rows in chosen]),
+        error=np.array([np.stack(mpjpe, axis=1)[rows].mean(axis=0) for rows in chosen]),
+    )
+
+
+def design(
+    make: Callable[..., PairSimulation],
+    config: RegulatorConfig,
+    *,
+    rollouts: int = 16,
+    log: Callable[[str], None] = lambda _: None,
+) -> Regulator:
+    """Design regulators and keep, for every person of every clip, the one that survives longest.
+
+    Candidates: the feed-forward targets alone; regulators along the reference, with and without their constant part;
+    and regulators along the path that the first of these takes without noise.
+
+    Args:
+        make: `make(num_worlds, **options)` gives worlds of people alone.
+        config: Costs and differences.
+        rollouts: Noisy rollouts per clip that decide.
+        log: Receives a line per candidate.
+    """
+    one = make(1)
+    bench = make(differences(one))
+    plain = feedforward_path(bench)
+    along = solve(bench, plain, linearise(bench, plain, config), config)
+    path = _path_of(along, make(len(one.reference.clips), **{**_UNTIL_THE_END, "start_noise": 0.0}))
+    again = solve(bench, path, linearise(bench, path, config), config)
+    best, best_score = plain, score(plain, make, rollouts=rollouts)
+    log(f"feed-forward: survived {best_score.survived.mean():.2f}")
+    for name, candidate in {
+        "regulator along the reference": along,
+        "the same without its constant part": replace(along, offset=np.zeros_like(along.offset)),
+        "regulator along its own path": again,
+    }.items():
+        found = score(candidate, make, rollouts=rollouts)
+        log(f"{name}: survived {found.survived.mean():.2f}")
+        better = found.survived - found.error > best_score.survived - best_score.error
+        best = _chosen(bench, best, candidate, better)
+        best_score = Score(
+            survived=np.where(better, found.survived, best_score.survived),
+            error=np.where(better, found.error, best_score.error),
+        )
+    log(f"best of them for each person: survived {best_score.survived.mean():.2f}")
+    return replace(best, largest_change=config.largest_change)
+
+
+def _chosen(simulation: PairSimulation, first: Regulator, second: Regulator, better: NDArray[np.bool_]) -> Regulator:
+    """The second regulator where it is better, shape (clips, 2)."""
+    rows = np.repeat(better, simulation.reference.length, axis=0)
+    merged = {}
+    for item in fields(Regulator):
+        one, two = getattr(first, item.name), getattr(second, item.name)
+        if isinstance(one, np.ndarray):
+            merged[item.name] = np.where(rows.reshape(*rows.shape, *[1] * (one.ndim - 2)), two, one)
+    return replace(second, **merged)
+
+
+def _path_of(regulator: Regulator, simulation: PairSimulation) -> Regulator:
+    """Where a regulator goes without noise, where it does not fail; world i plays clip i."""
+    clip = np.arange(simulation.num_worlds)
+    error, _, states = _play(regulator, simulation, clip)
+    path = {name: getattr(regulator, name).copy() for name in ("qpos", "qvel", "target")}
+    reference = simulation.reference
+    for index in clip:
+        frames = int(reference.length[index])
+        rows = reference.first[index] + np.arange(frames)
+        for role in (0, 1):
+            if np.nanmax(error[index, : frames - 1, role]) > metrics.STRICT_DISTANCE:
+                continue
+            for name, values in zip(path, states, strict=True):
+                path[name][rows, role] = values[:frames, index, role]
+    return replace(regulator, **path)
+
+
+def _play(
+    regulator: Regulator, simulation: PairSimulation, clip: Ids
+) -> tuple[Array, Array, tuple[Array, Array, Array]]:
+    """Follow clips from their first frames to their ends.
+
+    Returns:
+        Tracking and body errors, shape (N, T, 2) [m], NaN past an end, and qpos, qvel and targets (T + 1, N, 2, ...).
+    """
+    everyone = np.arange(simulation.num_worlds)
+    simulation.auto_reset = False
+    simulation.seed(everyone)
+    simulation.reset(everyone, clip=clip, frame=np.zeros_like(everyone))
+    length = simulation.reference.length[clip] - 1
+    error, body = np.full((2, len(clip), int(length.max()), 2), np.nan)
+    states: list[tuple[Array, Array, Array]] = []
+    for frame in range(int(length.max())):
+        targets = regulator.targets(simulation)
+        states.append((*simulation.worlds.generalised_state(), targets))
+        action = target_to_action(targets.reshape(*targets.shape[:-1], -1, 3), simulation.action_scale)
+        transition = simulation.step(action)
+        going = frame < length
+        error[going, frame] = transition.tracking.tracking_error[going]
+        body[going, frame] = transition.tracking.body_error[going].mean(axis=-1)
+    states.append((*simulation.worlds.generalised_state(), regulator.targets(simulation)))
+    qpos, qvel, target = (np.stack(parts) for parts in zip(*states, strict=True))
+    return error, body, (qpos, qvel, target)
+
+
+def _weights(velocities: int, config: RegulatorConfig) -> Array:
+    """Diagonal of the state cost, shape (X,)."""
+    return np.concatenate(
+        [
+            np.full(3, config.position_weight),
+            np.full(3, config.root_weight),
+            np.full(velocities - 6, config.joint_weight),
+            np.full(velocities, config.velocity_weight),
+        ]
+    )
+
+
+def _apply(matrix: Array, vector: Array) -> Array:
+    """(2, m, n) times (2, n) -> (2, m)."""
+    return (matrix @ vector[..., None])[..., 0]

@@ -34,7 +34,7 @@ from assistmimic_trainers.learner import (  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig, PolicyModule  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.progress import read_records  # noqa: E402
-from assistmimic_trainers.training import Budget, lost_steps, resume, train  # noqa: E402
+from assistmimic_trainers.training import Budget, lost_work, resume, train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns about its own deprecations
 
@@ -306,7 +306,7 @@ def test_training_ends_at_its_budget_and_resumes(session: None, tmp_path: Path) 
         algorithm.stop()
     restored = resume(tmp_path)
     try:
-        assert lost_steps(tmp_path, restored) == 0
+        assert lost_work(tmp_path, restored) == (0, 0.0)
         assert train(restored, tmp_path, budget=Budget(steps=300), console=console)
     finally:
         restored.stop()

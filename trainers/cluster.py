@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ def start_ray(*, num_cpus: int) -> bool:
     quiet_logs()
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _connect(address)
+        _require_cpus(num_cpus, address)
         return True
     cores = max(os.cpu_count() or 1, num_cpus)
     ray.init(
@@ -57,6 +59,38 @@ def start_ray(*, num_cpus: int) -> bool:
         object_store_memory=object_store_bytes(),
     )
     return True
+
+
+def _connect(address: str) -> None:
+    """Use a running cluster; one that does not answer is an error of the user."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "//" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=10.0).close()
+        except OSError as error:
+            raise ConfigError(
+                f"no Ray cluster answers at RAY_ADDRESS={address} ({error}). Start one with `ray start --head`, "
+                "correct the address, or unset RAY_ADDRESS to use this machine alone."
+            ) from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ConfigError(
+            f"cannot use the Ray cluster at RAY_ADDRESS={address}: {reason} Is it Ray, of the same version "
+            f"({ray.__version__}) and Python, that listens there?"
+        ) from error
+
+
+def _require_cpus(num_cpus: int, address: str) -> None:
+    """Refuse to wait for CPUs that the cluster does not have."""
+    found = int(ray.cluster_resources().get("CPU", 0))
+    if found < num_cpus:
+        ray.shutdown()
+        raise ConfigError(
+            f"{num_cpus} env runners and learners need a CPU each, the cluster at {address} has {found}. Add nodes, "
+            "or ask for fewer: --env-runners, --learners."
+        )
 
 
 def require_files(paths: Sequence[str]) -> None:

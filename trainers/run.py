@@ -29,7 +29,7 @@ from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
 from .start import FEEDFORWARD, Start, StartSettings, random_modules
-from .training import Budget, lost_steps, resume, train, write_json
+from .training import Budget, lost_work, resume, train, write_json
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -136,8 +136,13 @@ def resume_run(folder: Path, *, budget: Budget, console: Console) -> RunResult:
     settings = read_settings(folder)
     with _session(settings):
         algorithm = resume(folder)
-        lost = lost_steps(folder, algorithm)
-        console.print(f"Resuming {folder} at update {algorithm.iteration}; {lost:,} steps were lost.", highlight=False)
+        steps, seconds = lost_work(folder, algorithm)
+        console.print(
+            f"Resuming {folder} at update {algorithm.iteration} (its checkpoint is a pickle, which is trusted); "
+            f"{steps:,} steps were lost, {seconds:.0f} s of training.",
+            highlight=False,
+            soft_wrap=True,
+        )
         simulation = make_simulation(settings)
         finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console)
     return RunResult(finished=finished, report={}, modules=modules)

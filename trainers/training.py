@@ -95,11 +95,13 @@ def resume(folder: Path) -> Algorithm:
     return CheckpointStore(folder=folder / "checkpoints").load()
 
 
-def lost_steps(folder: Path, algorithm: Algorithm) -> int:
-    """Control steps that were trained after the checkpoint from which the algorithm was restored, and are gone."""
+def lost_work(folder: Path, algorithm: Algorithm) -> tuple[int, float]:
+    """Control steps and training time [s] after the checkpoint from which the algorithm was restored, now gone."""
     records = read_records(folder / "progress.jsonl")
-    kept = [record["steps"] for record in records if record["iteration"] <= algorithm.iteration]
-    return records[-1]["steps"] - kept[-1] if records and kept else 0
+    kept = [record for record in records if record["iteration"] <= algorithm.iteration]
+    if not kept:
+        return 0, 0.0
+    return records[-1]["steps"] - kept[-1]["steps"], records[-1]["seconds"] - kept[-1]["seconds"]
 
 
 def write_json(path: Path, content: object) -> Path:

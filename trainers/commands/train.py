@@ -35,6 +35,7 @@ def train(
     env_runners: int | None = None,
     envs_per_runner: int | None = None,
     learners: int | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> int:
     """Train a supporter and a recipient with PPO.
 
@@ -57,6 +58,7 @@ def train(
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
         envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
         learners: Processes that learn; 0 learns in this one and is the default.
+        checkpoint_seconds: Time between two checkpoints; a crash loses what came after the last one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
     from rich.console import Console
@@ -83,7 +85,7 @@ def train(
             init_from=start, console=console,
         )  # fmt: skip
         return _exit_code(result.finished, folder, what, console)
-    limit = Budget(steps=steps or STEPS)
+    limit = Budget(steps=steps or STEPS, checkpoint_seconds=checkpoint_seconds)
     if resume is not None:
         finished = resume_run(resume, budget=limit, console=console).finished
     else:

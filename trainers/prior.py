@@ -13,13 +13,15 @@ from assistmimic_env.solo_evaluation import ENV_ID, training_clips
 
 from .module import ModuleConfig
 from .run import TRAINING_OPTIONS, RunSettings
+from .start import REGULATOR
 
 PEOPLE = 192
 """People simulated at once, two per world."""
 
-NETWORK = ModuleConfig(activation="relu")
+NETWORK = ModuleConfig(activation="relu", log_std=-4.0)
 """ReLU, as PHC's trackers with two hidden layers: its checkpoint format does not store the activation, and readers
-assume this one."""
+assume this one. Little noise, since the start tracks already: 600,000 steps of one person took the mean task success of
+the generated clips from 0.80 to 0.99 with exp(-4); from the feed-forward start, exp(-2.9) took it from 0.5 to 0.03."""
 
 
 def prior_settings(*, seed: int = 0, ppo: Mapping[str, Any] | None = None, **settings: Any) -> RunSettings:
@@ -36,5 +38,5 @@ def prior_settings(*, seed: int = 0, ppo: Mapping[str, Any] | None = None, **set
         solo=True,
         env_options={**TRAINING_OPTIONS, "clips": training_clips()},
         ppo={"num_envs_per_env_runner": PEOPLE, **(ppo or {})},
-        **{"module": NETWORK, **settings},
+        **{"module": NETWORK, "init_from": REGULATOR, **settings},
     )

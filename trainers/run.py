@@ -29,7 +29,7 @@ from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
 from .start import FEEDFORWARD, Start, StartSettings, random_modules
-from .training import Budget, lost_work, resume, train, write_json
+from .training import Budget, Watch, lost_work, resume, train, write_json
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -95,7 +95,9 @@ class RunResult:
     """The trained modules, policy -> module, critics included."""
 
 
-def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: Console) -> RunResult:
+def start_run(
+    settings: RunSettings, folder: Path, *, budget: Budget, console: Console, watch: Watch = lambda *_: None
+) -> RunResult:
     """Train a new pair.
 
     Args:
@@ -103,6 +105,7 @@ def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: C
         folder: Where; must not hold a run yet.
         budget: When to stop.
         console: Where to show progress.
+        watch: See `training.train`.
     """
     if (folder / "run.json").exists():
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
@@ -121,7 +124,7 @@ def start_run(settings: RunSettings, folder: Path, *, budget: Budget, console: C
     with _session(settings):
         require_files([f"{path}{suffix}" for path in set(paths.values()) for suffix in (".json", ".safetensors")])
         algorithm = config.build_algo()
-        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console)
+        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console, watch)
     return RunResult(finished=finished, report=report, modules=modules)
 
 
@@ -247,9 +250,10 @@ def _train_and_export(
     simulation: PairSimulation,
     budget: Budget,
     console: Console,
+    watch: Watch = lambda *_: None,
 ) -> tuple[bool, dict[str, PolicyModule]]:
     try:
-        finished = train(algorithm, folder, budget=budget, console=console)
+        finished = train(algorithm, folder, budget=budget, console=console, watch=watch)
         modules = learner_modules(algorithm)
         export_policies(
             modules,

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,13 @@ class Stop:
     requested: bool = field(default=False)
 
 
-def train(algorithm: Algorithm, folder: Path, *, budget: Budget, console: Console) -> bool:
+Watch = Callable[["Algorithm", ProgressRecord], None]
+"""Called after every update; the time it takes is no training time."""
+
+
+def train(
+    algorithm: Algorithm, folder: Path, *, budget: Budget, console: Console, watch: Watch = lambda *_: None
+) -> bool:
     """Train until the budget is spent or the user presses Ctrl-C.
 
     The first Ctrl-C finishes the running update, writes a checkpoint and returns; a second one ends at once and leaves
@@ -54,6 +60,7 @@ def train(algorithm: Algorithm, folder: Path, *, budget: Budget, console: Consol
         folder: Folder of the run; receives `progress.jsonl`, `tensorboard/` and `checkpoints/`.
         budget: When to end.
         console: Where to show progress.
+        watch: Sees the algorithm and its record after every update.
 
     Returns:
         Whether the budget was spent; False if the user stopped it.
@@ -69,6 +76,7 @@ def train(algorithm: Algorithm, folder: Path, *, budget: Budget, console: Consol
                 spent = record.seconds
                 log.write(record)
                 view.show(record)
+                watch(algorithm, record)
                 finished = record.steps >= budget.steps or record.seconds >= budget.seconds
                 if finished or stop.requested or time.monotonic() - saved >= budget.checkpoint_seconds:
                     store.save(algorithm)

@@ -1,0 +1,58 @@
+"""`assistmimic study`: the same training from several starts and seeds, compared at equal steps."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def study(
+    env: Annotated[str, tyro.conf.Positional] = "AssistMimic/SitToStand-v0",
+    *,
+    starts: tuple[str, ...] = ("random", "feedforward", "prior"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    steps: int = 200_000,
+    out: Path | None = None,
+) -> None:
+    """Train from several starts with several seeds and report curves, final figures and their differences.
+
+    Leaves study.json and study.png (curves against steps and minutes). Interrupt it any time: called again with the
+    same --out, it keeps the runs that are complete and does the rest.
+
+    Args:
+        env: Environment id (list them: assistmimic info).
+        starts: What training starts from, as for train --init-from; differences are to the first.
+        seeds: Seeds of training.
+        steps: Control steps of the pair, for every run.
+        out: Folder; by default runs/study-NAME.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
+    from rich.console import Console
+    from rich.table import Table
+
+    import assistmimic_env
+    from assistmimic_trainers.study import QUANTITIES, StudyConfig, study
+
+    console = Console()
+    spec = assistmimic_env.spec(env)
+    folder = out or Path("runs") / f"study-{spec.id.rsplit('/', 1)[-1]}"
+    config = StudyConfig(env_id=spec.id, starts=starts, seeds=seeds, steps=steps)
+    path = study(config, folder, console=console)
+    report = json.loads(path.read_text())
+    for title in ("final", "difference"):
+        table = Table(title, *QUANTITIES)
+        for name, measured in report[title].items():
+            table.add_row(name, *(_cell(measured[quantity]) for quantity in QUANTITIES))
+        console.print(table, markup=False)
+    console.print(f"{path}\n{path.with_suffix('.png')}", highlight=False, soft_wrap=True)
+
+
+def _cell(measured: Mapping[str, float | None]) -> str:
+    """A mean and its 95 % interval over seeds."""
+    text = f"{measured['mean']:.3f}"
+    return text if measured["low"] is None else f"{text} ({measured['low']:.3f} to {measured['high']:.3f})"

@@ -138,6 +138,15 @@ def test_tune_retries_a_killed_learner_from_the_last_checkpoint(tmp_path: Path) 
     assert iterations in ([1, 2, 3, 4], [1, 2, 2, 3, 4])  # nothing before the last checkpoint was repeated
 
 
+def test_a_port_that_another_program_uses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        monkeypatch.setenv("RAY_ADDRESS", "{}:{}".format(*busy.getsockname()))
+        with pytest.raises(ConfigError, match="another program uses this port"):
+            start_ray(num_cpus=1)
+
+
 def killer(marker: Path, seen: Path) -> type[RLlibCallback]:
     """A callback that notes every update and kills the remote learner once, after the second."""
 

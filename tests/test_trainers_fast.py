@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -21,15 +22,17 @@ from test_trainers_ppo import PointPair, PointPairEnv  # noqa: E402
 from test_trainers_ppo import make_config as make_point_config  # noqa: E402
 from toys import TOY_ID, make_vec, sent, standing_clip  # noqa: E402
 
+from assistmimic_env.errors import ConfigError  # noqa: E402
+from assistmimic_env.vector import joint_state_of  # noqa: E402
 from assistmimic_trainers.adapter import ROLES, world_seed  # noqa: E402
 from assistmimic_trainers.advantage import generalized_advantage  # noqa: E402
-from assistmimic_trainers.batched_runner import BatchedEnvRunner, torch_threads  # noqa: E402
-from assistmimic_trainers.checkpoint import CheckpointStore  # noqa: E402
+from assistmimic_trainers.batched_runner import FAILURES_PER_WORLD, BatchedEnvRunner, torch_threads  # noqa: E402
+from assistmimic_trainers.checkpoint import FAILURES, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
-from assistmimic_trainers.learner import matmul_precision  # noqa: E402
+from assistmimic_trainers.learner import LearnerOptions, matmul_precision  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.ppo import PairEnvRunner, assistmimic_ppo  # noqa: E402
-from assistmimic_trainers.rollout import RolloutChunk, concatenate  # noqa: E402
+from assistmimic_trainers.rollout import JOINT, RolloutChunk, concatenate  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns about its own deprecations
 
@@ -553,3 +556,82 @@ def test_both_roles_learn_the_toy(session: None) -> None:
     finally:
         algorithm.stop()
     assert results[-1] > 16.0 > results[0]  # of 24 possible
+
+
+def test_a_centralised_critic_sees_the_joint_state_of_every_row(runner: BatchedEnvRunner) -> None:
+    """Column by column what `env.state()` gives, the true last state included where the clip ended."""
+    state_size = runner.env.state_space.shape[0]
+    central = make_runner(module=ModuleConfig(hidden=(16,), critic_hidden=(16,), log_std=0.0, state_size=state_size))
+    chunk = concatenate([central.sample()[0] for _ in range(3)])
+    assert chunk.roles == ROLES
+    assert chunk.truncated.any()
+    rows = chunk.columns[JOINT]["obs"]
+    layout, both = central.env.layout, [chunk.columns[role]["obs"] for role in ROLES]
+    np.testing.assert_array_equal(rows, joint_state_of(layout, *both, rows[:, -1]))
+    last = chunk.bootstrap[JOINT][chunk.truncated]
+    assert (last[:, -1] == 1.0).all()
+    both = [chunk.bootstrap[role][chunk.truncated] for role in ROLES]
+    np.testing.assert_array_equal(last, joint_state_of(layout, *both, np.ones(len(last), np.float32)))
+
+
+def test_a_centralised_critic_learns_and_its_statistics_move() -> None:
+    state_size = make_runner().env.state_space.shape[0]
+    network = ModuleConfig(hidden=(16,), critic_hidden=(16,), log_std=0.0, state_size=state_size)
+    runner = make_runner(module=network)
+    learner = make_learner(runner, module=network)
+    module = learner.module["recipient"].unwrapped()
+    before = module.critic.layers[0].weight.detach().clone()
+    assert before.shape[1] == state_size
+    chunk = runner.sample()[0]
+    learner.update(episodes=[chunk], timesteps={"num_env_steps_sampled_lifetime": 0}, num_epochs=1, minibatch_size=16)
+    assert not torch.equal(module.critic.layers[0].weight, before)
+    assert float(module.state_normalizer.count[0]) == len(chunk)
+    assert not any(name.startswith(("critic", "state_normalizer")) for name in runner.module["recipient"].get_state())
+
+
+def test_the_stock_sampler_has_no_joint_state() -> None:
+    with pytest.raises(ConfigError, match=r"module\.state_size is 7"):
+        make_config(sampler="stock", module=ModuleConfig(state_size=7))
+
+
+@pytest.mark.parametrize("scope", ["batch", "minibatch"])
+def test_advantages_are_normalised_over_the_chosen_rows(scope: str, runner: BatchedEnvRunner) -> None:
+    """A constant added to all advantages of a minibatch changes nothing when each is normalised by itself."""
+    learner = make_learner(runner, learner=LearnerOptions(advantage_normalization=scope))  # type: ignore[arg-type]
+    batch = train_batch(learner, [runner.sample()[0]])["supporter"]
+    module = learner.module["supporter"].unwrapped()
+
+    def loss(shift: float) -> float:
+        moved = {**batch, "advantages": batch["advantages"] + shift}
+        forward = module.forward_train({"embeddings": batch["embeddings"]})
+        return float(
+            learner.compute_loss_for_module(
+                module_id="supporter", config=learner.config, batch=moved, fwd_out=forward
+            ).detach()
+        )
+
+    changed = abs(loss(3.0) - loss(0.0))
+    assert changed < 1e-5 if scope == "minibatch" else changed > 1.0
+
+
+@pytest.mark.parametrize("runners", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: int, tmp_path: Path) -> None:
+    """The clip weights of the focus: all runners of a restored algorithm know what all runners had seen."""
+    options = {"clips": standing_clip(60), "termination_distance": 0.1}
+    algorithm = make_config(focus=0.5, num_env_runners=runners, env_options=options).build_algo()
+    store = CheckpointStore(folder=tmp_path)
+    try:
+        for _ in range(4):
+            algorithm.train()
+        store.save(algorithm)
+    finally:
+        algorithm.stop()
+    saved = {int(clip): frames for clip, frames in json.loads((store.latest() / FAILURES).read_text()).items()}
+    assert len(saved[0]) > 0
+    restored = store.load()
+    try:
+        states = restored.env_runner_group.foreach_env_runner(lambda r: r.focus.get_state() if r.env else None)
+        kept = {clip: frames[-FAILURES_PER_WORLD * WORLDS :] for clip, frames in saved.items()}
+        assert [state for state in states if state is not None] == [kept] * max(runners, 1)
+    finally:
+        restored.stop()

@@ -1,4 +1,4 @@
-"""What training starts from: exactly the tracker, whatever the partner does, and one clear error for what does not fit."""
+"""What training starts from: exactly the tracker, whatever the partner does; one clear error for what does not fit."""
 
 from __future__ import annotations
 

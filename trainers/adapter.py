@@ -7,7 +7,7 @@ order supporter, recipient and ends both agents together.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -123,6 +123,16 @@ class FailureFocus:
         """Remember the end of an episode that failed."""
         if episode is not None and self.share > 0.0:
             self._failures[int(episode["clip"])].append(int(episode["start_frame"] + episode["length"]))
+
+    def get_state(self) -> dict[int, list[int]]:
+        """What is remembered: clip -> frames of failures, the oldest first."""
+        return {clip: list(frames) for clip, frames in self._failures.items()}
+
+    def set_state(self, failures: Mapping[int, Sequence[int]]) -> None:
+        """Take over what `get_state` returned; of more than fits, the newest stay."""
+        self._failures.clear()
+        for clip, frames in failures.items():
+            self._failures[clip].extend(frames)
 
     def start(self) -> dict[str, int] | None:
         """Reset options of the next episode; None leaves the choice to the environment."""

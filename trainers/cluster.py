@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
+import grpc
 import ray
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -64,14 +65,11 @@ def start_ray(*, num_cpus: int) -> bool:
 def _connect(address: str) -> None:
     """Use a running cluster; one that does not answer is an error of the user."""
     host, _, port = address.rpartition(":")
-    if port.isdecimal() and "//" not in host:
-        try:
-            socket.create_connection((host, int(port)), timeout=10.0).close()
-        except OSError as error:
-            raise ConfigError(
-                f"no Ray cluster answers at RAY_ADDRESS={address} ({error}). Start one with `ray start --head`, "
-                "correct the address, or unset RAY_ADDRESS to use this machine alone."
-            ) from error
+    if port.isdecimal() and "//" not in host and (problem := _unreachable(host, int(port))):
+        raise ConfigError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({problem}). Start one with `ray start --head`, "
+            "correct the address, or unset RAY_ADDRESS to use this machine alone."
+        )
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -80,6 +78,22 @@ def _connect(address: str) -> None:
             f"cannot use the Ray cluster at RAY_ADDRESS={address}: {reason} Is it Ray, of the same version "
             f"({ray.__version__}) and Python, that listens there?"
         ) from error
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    """Why no Ray answers at an address; asked here because Ray itself tries for minutes."""
+    try:
+        socket.create_connection((host, port), timeout=10.0).close()
+    except OSError as error:
+        return str(error)
+    channel = grpc.insecure_channel(f"{host}:{port}")
+    try:
+        grpc.channel_ready_future(channel).result(timeout=10.0)
+    except grpc.FutureTimeoutError:
+        return "another program uses this port"
+    finally:
+        channel.close()
+    return None
 
 
 def _require_cpus(num_cpus: int, address: str) -> None:

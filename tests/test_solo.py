@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from toys import make_vec, pose_action, reaching_clip, standing_clip
@@ -125,12 +127,12 @@ def test_a_person_sees_the_first_two_groups_of_the_pair_observation() -> None:
 def test_the_one_who_did_not_fail_is_cut_not_failed() -> None:
     people = make_people(1, termination_distance=0.25)
     people.reset(seed=0)
-    for _ in range(60):
+    terminated = truncated = np.zeros(2, np.bool_)
+    info: dict[str, Any] = {}
+    while not terminated.any():  # the supporter throws itself to the floor
         action = pose_action(people.simulation)
-        action[:, 0] = 0.9  # the supporter throws itself to the floor
+        action[:, 0] = 0.9
         *_, terminated, truncated, info = people.step({TRACKER: action.reshape(2, -1).astype(np.float32)})
-        if terminated.any() or truncated.any():
-            break
     assert terminated.tolist() == [True, False]
     assert truncated.tolist() == [False, True]
     assert info["done"].tolist() == [True, True]

@@ -566,12 +566,13 @@ def test_a_centralised_critic_sees_the_joint_state_of_every_row(runner: BatchedE
     assert chunk.roles == ROLES
     assert chunk.truncated.any()
     rows = chunk.columns[JOINT]["obs"]
-    layout, both = central.env.layout, [chunk.columns[role]["obs"] for role in ROLES]
-    np.testing.assert_array_equal(rows, joint_state_of(layout, *both, rows[:, -1]))
+    supporter, recipient = (chunk.columns[role]["obs"] for role in ROLES)
+    np.testing.assert_array_equal(rows, joint_state_of(central.env.layout, supporter, recipient, rows[:, -1]))
     last = chunk.bootstrap[JOINT][chunk.truncated]
     assert (last[:, -1] == 1.0).all()
-    both = [chunk.bootstrap[role][chunk.truncated] for role in ROLES]
-    np.testing.assert_array_equal(last, joint_state_of(layout, *both, np.ones(len(last), np.float32)))
+    supporter, recipient = (chunk.bootstrap[role][chunk.truncated] for role in ROLES)
+    end = np.ones(len(last), np.float32)
+    np.testing.assert_array_equal(last, joint_state_of(central.env.layout, supporter, recipient, end))
 
 
 def test_a_centralised_critic_learns_and_its_statistics_move() -> None:
@@ -614,6 +615,11 @@ def test_advantages_are_normalised_over_the_chosen_rows(scope: str, runner: Batc
     assert changed < 1e-5 if scope == "minibatch" else changed > 1.0
 
 
+def focus_of(runner: Any) -> dict[int, list[int]] | None:
+    """What a runner remembers; None of one without worlds."""
+    return runner.focus.get_state() if runner.env else None
+
+
 @pytest.mark.parametrize("runners", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: int, tmp_path: Path) -> None:
     """The clip weights of the focus: all runners of a restored algorithm know what all runners had seen."""
@@ -630,7 +636,7 @@ def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: in
     assert len(saved[0]) > 0
     restored = store.load()
     try:
-        states = restored.env_runner_group.foreach_env_runner(lambda r: r.focus.get_state() if r.env else None)
+        states = restored.env_runner_group.foreach_env_runner(focus_of)
         kept = {clip: frames[-FAILURES_PER_WORLD * WORLDS :] for clip, frames in saved.items()}
         assert [state for state in states if state is not None] == [kept] * max(runners, 1)
     finally:

@@ -29,7 +29,7 @@ def test_interval_is_students() -> None:
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(0)
     found = [interval(row) for row in random.normal(size=(2000, 3))]
-    covered = np.mean([one["low"] <= 0.0 <= one["high"] for one in found])
+    covered = np.mean([(one["low"] or 0.0) <= 0.0 <= (one["high"] or 0.0) for one in found])
     assert 0.935 < covered < 0.965
 
 

@@ -237,8 +237,8 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         """Book the episodes that ended, and move the next ones to where the focus wants them to start."""
         final = info["final_observation"]
         if self._state_size:  # its phase is 1 where the clip ended; where an episode failed it does not count
-            both, phase = (final[role] for role in self.env.agents), np.ones(self.num_envs, np.float32)
-            final = final | {JOINT: joint_state_of(self.env.layout, *both, phase)}
+            phase, (supporter, recipient) = np.ones(self.num_envs, np.float32), self.env.agents
+            final = final | {JOINT: joint_state_of(self.env.layout, final[supporter], final[recipient], phase)}
         fragment.end_episodes(terminated, truncated, final)
         worlds, summary = np.flatnonzero(info["done"]), info["episode"]
         log.add_episodes(worlds, summary)

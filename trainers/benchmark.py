@@ -28,7 +28,7 @@ from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from .adapter import ROLES
 from .cluster import ray_session
-from .learner import LearnerOptions, clipped_value_loss, excess, matmul_precision
+from .learner import LearnerOptions, clipped_value_loss, excess, matmul_precision, surrogate_loss
 from .module import PolicyModule
 from .ppo import assistmimic_ppo
 from .rollout import RolloutChunk
@@ -193,14 +193,13 @@ class _BareLoop:
         mean, log_std = inputs.chunk(2, dim=-1)
         distribution = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
         ratio = torch.exp(distribution.log_prob(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP])
-        advantages, clip = batch[Postprocessing.ADVANTAGES], self.settings.clip_param
-        surrogate = torch.minimum(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
+        policy_loss = surrogate_loss(ratio, batch[Postprocessing.ADVANTAGES], self.settings.clip_param).mean()
         precision = self.options.gradient_precision
         with matmul_precision(precision):
             values = module.normalized_values({}, batch[Columns.EMBEDDINGS])
         targets, before = batch[Postprocessing.VALUE_TARGETS], batch[Columns.VF_PREDS]
         value_loss = clipped_value_loss(values, before, targets, self.options.value_clip)
-        loss = value_loss - surrogate + self.options.bounds_coefficient * excess(mean)
+        loss = policy_loss + value_loss + self.options.bounds_coefficient * excess(mean).mean()
         optimizer.zero_grad(set_to_none=True)
         with matmul_precision(precision):
             loss.backward()

@@ -170,14 +170,13 @@ class PairLearner(PPOTorchLearner):
         advantages = batch[Postprocessing.ADVANTAGES]
         if self.options.advantage_normalization == "minibatch":
             advantages = standardize(advantages)
-        clipped_ratio = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
-        policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
+        policy_loss = surrogate_loss(ratio, advantages, config.clip_param).mean()
         with matmul_precision(self.options.gradient_precision):
             values = module.normalized_values(batch, fwd_out[Columns.EMBEDDINGS])
         value_loss = clipped_value_loss(
             values, batch[Columns.VF_PREDS], batch[Postprocessing.VALUE_TARGETS], self.options.value_clip
         )
-        bounds_loss = excess(inputs.chunk(2, dim=-1)[0])
+        bounds_loss = excess(inputs.chunk(2, dim=-1)[0]).mean()
         entropy = distribution.entropy().mean()
         entropy_weight: Any = self.entropy_coeff_schedulers_per_module[module_id].get_current_value()
         with torch.no_grad():
@@ -191,7 +190,7 @@ class PairLearner(PPOTorchLearner):
                     BOUNDS_LOSS: bounds_loss,
                     KL: divergence,
                     LEARNING_RATE: rate,
-                    CLIP_FRACTION: (ratio != clipped_ratio).float().mean(),
+                    CLIP_FRACTION: ((ratio - 1).abs() > config.clip_param).float().mean(),
                     EXPLAINED: 1 - (targets - values).var() / targets.var().clamp(min=1e-8),
                 },
                 key=module_id,
@@ -271,8 +270,13 @@ def clipped_value_loss(values: Tensor, old_values: Tensor, targets: Tensor, clip
 
 
 def excess(mean: Tensor, limit: float = 1.0) -> Tensor:
-    """Squared part of action means outside [-limit, limit], summed over components (..., actions), a scalar mean."""
-    return (mean.abs() - limit).clamp(min=0.0).square().sum(dim=-1).mean()
+    """Squared part of action means outside [-limit, limit], summed over the components of (..., actions)."""
+    return (mean.abs() - limit).clamp(min=0.0).square().sum(dim=-1)
+
+
+def surrogate_loss(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """PPO's clipped loss of each row from probability ratios and advantages, all of shape (rows,)."""
+    return -torch.minimum(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip))
 
 
 @contextmanager

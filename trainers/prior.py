@@ -1,7 +1,7 @@
 """The single-person tracker that both roles start from: trained on every person of the clips, each alone.
 
 PHC's weights cannot be redistributed, so the package ships a tracker of its own, made on a CPU by
-`assistmimic prior train`: feed-forward stage, then PPO, one policy for both roles of all clips (`solo`).
+`assistmimic prior train`: imitation of a regulator, then PPO, one policy for both roles of all clips (`solo`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ assume this one. Little noise, since the start tracks already: 600,000 steps of 
 the generated clips from 0.80 to 0.99 with exp(-4); from the feed-forward start, exp(-2.9) took it from 0.5 to 0.03."""
 
 
-def prior_settings(*, seed: int = 0, ppo: Mapping[str, Any] | None = None, **settings: Any) -> RunSettings:
+def prior_settings(
+    *, seed: int = 0, init_from: str = REGULATOR, ppo: Mapping[str, Any] | None = None, **settings: Any
+) -> RunSettings:
     """The run that makes a prior.
 
     Args:
         seed: Seed of everything random.
+        init_from: What PPO starts from, see `start.Start`.
         ppo: Further keyword arguments of `assistmimic_ppo`, as plain values.
         **settings: Other fields of `RunSettings`.
     """
@@ -38,5 +41,6 @@ def prior_settings(*, seed: int = 0, ppo: Mapping[str, Any] | None = None, **set
         solo=True,
         env_options={**TRAINING_OPTIONS, "clips": training_clips()},
         ppo={"num_envs_per_env_runner": PEOPLE, **(ppo or {})},
-        **{"module": NETWORK, "init_from": REGULATOR, **settings},
+        init_from=init_from,
+        **{"module": NETWORK, **settings},
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ray.rllib.utils.metrics import ALL_MODULES
+from ray.rllib.core import ALL_MODULES
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 

@@ -25,6 +25,7 @@ from assistmimic_env.actuation import leading_target, target_to_action
 from assistmimic_env.simulation import PairSimulation
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.float32]
 Ids = NDArray[np.intp]
 
 _UNTIL_THE_END: Mapping[str, Any] = {"termination_distance": float("inf")}
@@ -73,7 +74,7 @@ class Regulator:
     qpos: Array
     qvel: Array
     target: Array
-    gain: Array
+    gain: Floats
     offset: Array
     largest_change: float
 

@@ -25,6 +25,7 @@ from test_trainers_fast import STEPS, make_config  # noqa: E402
 from test_trainers_run import PULL_UP, start_command, wait_for_updates  # noqa: E402
 
 from assistmimic_env.errors import CheckpointError, ConfigError  # noqa: E402
+from assistmimic_env.policy import load_pair  # noqa: E402
 from assistmimic_trainers.checkpoint import CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session, require_files, start_ray  # noqa: E402
 from assistmimic_trainers.progress import read_records  # noqa: E402
@@ -82,6 +83,21 @@ def test_a_lost_node_costs_only_its_fragment(cluster: Any) -> None:
             np.testing.assert_array_equal(*weights)
         finally:
             algorithm.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_command_trains_on_the_cluster_that_it_is_told_of(cluster: Any, tmp_path: Path) -> None:
+    """Two runners and a learner, on three nodes of one CPU each; both policies start from the shipped prior."""
+    words = (PULL_UP, "--init-from", "prior", "--env-runners", "2", "--envs-per-runner", "4", "--learners", "1")
+    process = start_command(*words, "--steps", "600", "--out", "run", folder=tmp_path)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    records = read_records(tmp_path / "run" / "progress.jsonl")
+    assert [record["steps"] for record in records] == [256, 512, 768]
+    pair = load_pair(tmp_path / "run" / "policies" / "trained")
+    assert pair["recipient"].card.provenance["iteration"] == 3
+    assert len(cluster.list_all_nodes()) == 3
 
 
 @pytest.mark.slow

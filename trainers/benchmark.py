@@ -180,13 +180,13 @@ class _BareLoop:
         batches = self.connector(
             rl_module=self.learner.module, batch={}, episodes=[chunk], shared_data={}, metrics=self.learner.metrics
         )
-        rows, size = len(chunk), self.settings.minibatch_size
-        for _ in range(self.settings.num_epochs):
-            order = torch.randperm(rows)
-            for chosen in order[: rows // size * size].split(size):
-                for role, module in self.modules.items():
-                    minibatch = {name: column[chosen] for name, column in batches[role].items()}
-                    self._step(module, self.optimizers[role], minibatch)
+        rows, size, epochs = len(chunk), self.settings.minibatch_size, self.settings.num_epochs
+        minibatches = -(-epochs * rows // size)  # as RLlib counts them: the last one is filled up from the beginning
+        order = torch.cat([torch.randperm(rows) for _ in range(epochs + 1)])
+        for chosen in order[: minibatches * size].split(size):
+            for role, module in self.modules.items():
+                minibatch = {name: column[chosen] for name, column in batches[role].items()}
+                self._step(module, self.optimizers[role], minibatch)
 
     def _step(self, module: PolicyModule, optimizer: torch.optim.Optimizer, batch: Mapping[str, Any]) -> None:
         inputs = module.forward_train({Columns.EMBEDDINGS: batch[Columns.EMBEDDINGS]})[Columns.ACTION_DIST_INPUTS]

@@ -157,6 +157,8 @@ def test_a_missing_policy_is_named_and_words_are_suggested(tmp_path: Path) -> No
         Start.of("feedforwrd", PAIR)
     with pytest.raises(PolicyError, match="holds no policy called supporter or recipient"):
         Start.of(str(tmp_path), PAIR)
+    with pytest.raises(PolicyError, match=r"Convert it first: assistmimic import-phc Humanoid\.pth"):
+        Start.of("Humanoid.pth", PAIR)
     with pytest.raises(ConfigError, match="teaches single people only"):
         Start.of("regulator", PAIR)
 

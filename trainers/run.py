@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 
 import assistmimic_env
@@ -110,20 +109,17 @@ def start_run(
     if (folder / "run.json").exists():
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
     quiet_logs()
-    torch.set_num_threads(settings.learner_threads)
     start = Start.of(settings.init_from, settings.cast)
     settings = replace(settings, env_options={**start.env_options(), **settings.env_options})
     simulation = make_simulation(settings)
     module = start.module_config(settings.module, settings.cast, simulation)
-    write_json(folder / "run.json", settings.to_json())
-    report = _first_policies(settings, start, module, folder, simulation, console)
-    paths = start.paths or {
-        name: str((folder / "policies" / "start" / name).absolute()) for name in settings.cast.roles
-    }
-    config = ppo_config(settings, module, paths)
+    made = (folder / "policies" / "start").absolute()
+    paths = start.paths or {name: str(made / name) for name in settings.cast.roles}
     with _session(settings):
+        report = _first_policies(settings, start, module, folder, simulation, console)
         require_files([f"{path}{suffix}" for path in set(paths.values()) for suffix in (".json", ".safetensors")])
-        algorithm = config.build_algo()
+        write_json(folder / "run.json", settings.to_json())
+        algorithm = ppo_config(settings, module, paths).build_algo()
         finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console, watch)
     return RunResult(finished=finished, report=report, modules=modules)
 

@@ -95,6 +95,10 @@ class Start:
             stems = {name: path / name for name in cast.roles}
         else:
             stem = path.with_suffix("") if path.suffix in {".json", ".safetensors"} else path
+            if path.suffix == ".pth":
+                raise PolicyError(
+                    f"{init_from}: a checkpoint of PHC. Convert it first: assistmimic import-phc {init_from}"
+                )
             if not stem.with_name(stem.name + ".json").is_file():
                 raise PolicyError(
                     f"{init_from}: no such policy.{did_you_mean(init_from, WORDS)} Give {', '.join(WORDS)}, "

@@ -25,7 +25,7 @@ from assistmimic_trainers.feedforward import WarmStart  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.progress import read_records  # noqa: E402
 from assistmimic_trainers.quickstart import BUDGETS  # noqa: E402
-from assistmimic_trainers.run import RunSettings, make_simulation, read_settings, start_run  # noqa: E402
+from assistmimic_trainers.run import RunSettings, default_start, make_simulation, read_settings, start_run  # noqa: E402
 from assistmimic_trainers.start import StartSettings  # noqa: E402
 from assistmimic_trainers.training import Budget  # noqa: E402
 
@@ -77,6 +77,11 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 def test_mistakes_about_the_environment_are_found_before_ray_starts() -> None:
     with pytest.raises(UnknownEnvironmentError, match="PullUp"):
         make_simulation(RunSettings(env_id="AssistMimic/PulUp-v0"))
+
+
+def test_the_prior_is_the_default_start_where_it_fits() -> None:
+    assert default_start(RunSettings(env_id="AssistMimic/SitToStand-v0")) == "prior"
+    assert default_start(RunSettings(env_id=PULL_UP, env_options={"actuation": "expmap"})) == "feedforward"
 
 
 def test_new_folders_do_not_collide(tmp_path: Path) -> None:

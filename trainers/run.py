@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 import assistmimic_env
-from assistmimic_env.errors import CheckpointError, ConfigError
+from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
 
 from .cast import PAIR, SOLO, Cast
 from .cluster import quiet_logs, ray_session, require_files
 from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
-from .start import FEEDFORWARD, Start, StartSettings, random_modules
+from .start import FEEDFORWARD, PRIOR, Start, StartSettings, random_modules
 from .training import Budget, Watch, lost_work, resume, train, write_json
 
 if TYPE_CHECKING:
@@ -179,6 +179,15 @@ def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, 
         env_class=settings.cast.env_class,
         **settings.ppo,
     )
+
+
+def default_start(settings: RunSettings) -> str:
+    """What a pair starts from unless the user says otherwise: the shipped prior where it fits the environment."""
+    try:
+        Start.of(PRIOR, settings.cast).module_config(settings.module, settings.cast, make_simulation(settings))
+    except PolicyError:
+        return FEEDFORWARD
+    return PRIOR
 
 
 def make_simulation(settings: RunSettings, num_worlds: int = 1, **options: Any) -> PairSimulation:

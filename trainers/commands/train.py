@@ -17,9 +17,6 @@ STOPPED = 130
 STEPS = 2_000_000
 """Control steps by default."""
 
-DEFAULT_START = "feedforward"
-"""What both policies start from unless the user says otherwise."""
-
 
 def train(
     what: Annotated[str, tyro.conf.Positional],
@@ -53,7 +50,8 @@ def train(
         resume: Continue the run in this folder. Its checkpoints are pickles: resume only runs you trust.
         init_from: What both policies start from: `prior` (the single-person tracker that ships), `feedforward`
             (regression onto the next reference pose), `random`, a policy such as import-phc writes, or the folder of
-            a pair. By default feedforward.
+            a pair. By default prior where it fits, and feedforward in
+            the quickstart, whose clip nobody can follow alone.
         ablate: Take a part of the start away: weight-init (random weights, no feed-forward stage) or feedforward.
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
         envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
@@ -65,8 +63,8 @@ def train(
 
     import assistmimic_env
     from assistmimic_trainers.quickstart import quickstart
-    from assistmimic_trainers.run import RunSettings, resume_run, start_run
-    from assistmimic_trainers.start import ablated
+    from assistmimic_trainers.run import RunSettings, default_start, resume_run, start_run
+    from assistmimic_trainers.start import FEEDFORWARD, ablated
     from assistmimic_trainers.training import Budget
 
     console = Console()
@@ -76,7 +74,7 @@ def train(
     given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner, "num_learners": learners}
     ppo = {name: value for name, value in given.items() if value is not None}
     console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
-    start = init_from or DEFAULT_START
+    start = init_from or (FEEDFORWARD if quick else default_start(RunSettings(env_id=spec.id)))
     if ablate != "none":
         start = ablated(start, ablate)
     if quick:

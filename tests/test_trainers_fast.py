@@ -615,11 +615,6 @@ def test_advantages_are_normalised_over_the_chosen_rows(scope: str, runner: Batc
     assert changed < 1e-5 if scope == "minibatch" else changed > 1.0
 
 
-def focus_of(runner: Any) -> dict[int, list[int]] | None:
-    """What a runner remembers; None of one without worlds."""
-    return runner.focus.get_state() if runner.env else None
-
-
 @pytest.mark.parametrize("runners", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: int, tmp_path: Path) -> None:
     """The clip weights of the focus: all runners of a restored algorithm know what all runners had seen."""
@@ -632,6 +627,10 @@ def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: in
         store.save(algorithm)
     finally:
         algorithm.stop()
+
+    def focus_of(runner: Any) -> dict[int, list[int]] | None:  # local: it goes to processes that do not know this file
+        return runner.focus.get_state() if runner.env else None
+
     saved = {int(clip): frames for clip, frames in json.loads((store.latest() / FAILURES).read_text()).items()}
     assert len(saved[0]) > 0
     restored = store.load()

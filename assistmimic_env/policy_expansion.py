@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import PolicyError
-from .policy import Policy
+from .policy import Policy, policy_interface
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .simulation import PairSimulation
 
     Ids = NDArray[np.intp]
 
@@ -82,3 +84,16 @@ def expand(policy: Policy, interface: Mapping[str, Any]) -> Policy:
         name: array if narrow[name] == wanted[name] else widen(name, array) for name, array in policy.tensors.items()
     }
     return Policy(card=card, tensors=tensors, source=policy.source)
+
+
+def fitted(policy: Policy, simulation: PairSimulation) -> Policy:
+    """The same policy on the observation of a simulation, after checking that it fits; the role is not checked.
+
+    Raises:
+        PolicyError: Something differs; the message lists everything that does.
+    """
+    law = simulation.config.actuation
+    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    wide = expand(policy, interface)
+    wide.check(interface, action_size=simulation.body.num_dofs)
+    return wide

@@ -4,7 +4,7 @@ The worlds are those of a pair in which nobody touches the partner (``solo``), s
 person. Rollouts start at the first frame with seeded noise and go on to the clip's end; the measures are those of
 ``evaluation``, of one person instead of two.
 
-    result = evaluate_alone(expand(Policy.load("tracker"), interface), clips=("pull_up",))
+    results = evaluate_alone(Policy.load("tracker"), clips=("pull_up",))
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from . import metrics, registry
 from .clip import ROLES, bundled_clips
 from .config import CONTROL_DT, require
 from .metrics import Estimate, estimate_mean, estimate_rate
-from .policy import Policy, policy_interface
-from .policy_expansion import expand
+from .policy import Policy
+from .policy_expansion import fitted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def evaluate_alone(
     vec = registry.make_vec(ENV_ID, num_envs=worlds, threads=threads, clips=tuple(clips), **{**options, **protocol})
     simulation = vec.simulation
     simulation.auto_reset = False
-    tracker = _fitted(tracker, simulation)
+    tracker = fitted(tracker, simulation) if isinstance(tracker, Policy) else tracker
     simulation.seed(seed + np.arange(worlds) // len(clips))
     clip = np.arange(worlds) % len(clips)
     length = simulation.reference.length[clip] - 1
@@ -126,17 +126,6 @@ def evaluate_alone(
 def mean_of(results: Sequence[PersonResult], name: str) -> float:
     """Mean of one measure over people, each counting once."""
     return float(np.mean([result.metrics[name].mean for result in results]))
-
-
-def _fitted(tracker: Actor, simulation: PairSimulation) -> Actor:
-    """Widen a policy to the observation, after checking that it fits."""
-    if not isinstance(tracker, Policy):
-        return tracker
-    law = simulation.config.actuation
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
-    wide = expand(tracker, interface)
-    wide.check(interface, action_size=simulation.body.num_dofs)
-    return wide
 
 
 def _play(simulation: PairSimulation, tracker: Actor, clip: Ids, length: Ids) -> tuple[Array, Array, Array]:

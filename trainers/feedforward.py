@@ -61,17 +61,21 @@ class Samples:
     action: Floats
 
 
-def feedforward_actions(simulation: PairSimulation, *, lead: float) -> Array:
-    """Actions that ask for each row of the reference, shape (F, 2, A).
+def feedforward_targets(simulation: PairSimulation, *, lead: float = 1.0) -> Array:
+    """Servo targets that ask for each row of the reference, shape (F, 2, J - 1, 3) [rad].
 
     Args:
-        simulation: Gives reference, body and action scale.
+        simulation: Gives reference and body.
         lead: How far the targets lead the reference, in units of each joint's kd / kp.
     """
     reference, body = simulation.reference, simulation.body
     velocity = reference.qvel[..., 6:].reshape(*reference.target.shape)
-    target = leading_target(reference.target, velocity, lead * (body.kd[1:] / body.kp[1:]))
-    return target_to_action(target, simulation.action_scale)
+    return leading_target(reference.target, velocity, lead * (body.kd[1:] / body.kp[1:]))
+
+
+def feedforward_actions(simulation: PairSimulation, *, lead: float) -> Array:
+    """Actions that ask for each row of the reference, shape (F, 2, A); arguments as for `feedforward_targets`."""
+    return target_to_action(feedforward_targets(simulation, lead=lead), simulation.action_scale)
 
 
 def collect(simulation: PairSimulation, settings: WarmStart, *, seed: int) -> Samples:

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistmimic_env import metrics, rotations
-from assistmimic_env.actuation import leading_target, target_to_action
+from assistmimic_env.actuation import target_to_action
 from assistmimic_env.simulation import PairSimulation
+
+from .feedforward import feedforward_targets
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -126,9 +128,7 @@ def moved(qpos: Array, qvel: Array, x: Array) -> tuple[Array, Array]:
 
 def feedforward_path(simulation: PairSimulation) -> Regulator:
     """The reference with leading targets and without feedback."""
-    reference, body = simulation.reference, simulation.body
-    velocity = reference.qvel[..., 6:].reshape(reference.target.shape)
-    leading = leading_target(reference.target, velocity, body.kd[1:] / body.kp[1:])
+    reference, leading = simulation.reference, feedforward_targets(simulation)
     rows, x = len(leading), 2 * reference.qvel.shape[-1]
     target = np.roll(leading.reshape(rows, 2, -1), -1, axis=0)  # during a step the targets are those of its end
     return Regulator(

@@ -41,7 +41,8 @@ class SoloVectorEnv:
         self.vec = vec
         self.num_envs = 2 * vec.num_envs
         self._size = single_person_size(vec.simulation)
-        whole, role = vec.observation_spaces["supporter"], "supporter"
+        role = vec.agents[0]  # the spaces of both are equal
+        whole = vec.observation_spaces[role]
         single = spaces.Box(whole.low[: self._size], whole.high[: self._size], dtype=np.float32)
         self.observation_spaces = {TRACKER: single}
         self.action_spaces = {TRACKER: vec.action_spaces[role]}

@@ -74,8 +74,8 @@ def policy_stem(word: str) -> Path:
 
 def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     from assistmimic_env.errors import PolicyError, did_you_mean
-    from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair, policy_interface
-    from assistmimic_env.policy_expansion import expand
+    from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair
+    from assistmimic_env.policy_expansion import fitted
 
     simulation = env.simulation
     size = simulation.body.num_dofs
@@ -93,6 +93,4 @@ def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
             f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
             f"{', '.join(SIMPLE)}."
         )
-    law = simulation.config.actuation
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
-    return {role: expand(policy, interface) for role, policy in pair.items()}
+    return {role: fitted(policy, simulation) for role, policy in pair.items()}

@@ -12,6 +12,11 @@ from .errors import ConfigError, UnknownOptionError, did_you_mean
 CONTROL_DT = 1.0 / 30.0
 """Control period [s]; PHC's."""
 
+MAX_LATENCY = 4
+"""Longest delay of actions that can be simulated [control steps]."""
+
+ROLE_NAMES = ("supporter", "recipient")
+
 ActuationLaw = Literal["so3", "expmap"]
 T = TypeVar("T")
 
@@ -111,6 +116,10 @@ class RewardConfig:
         rotation_scale: Sensitivity [1/rad^2].
         velocity_scale: Sensitivity [s^2/m^2].
         angular_velocity_scale: Sensitivity [s^2/rad^2].
+        assist: Weight of the recipient's height against its reference, for both roles
+            (``spec/assistmimic.md`` defect 12: relative, so that it also fits lying and sitting).
+        assist_scale: Its sensitivity [1/m^2].
+        coupling: Share of the recipient's reward in the supporter's, in [0, 1]; the paper couples with 0.5.
         extra: Weights of further terms by name, negative for penalties; see ``reward_terms``.
     """
 
@@ -123,6 +132,9 @@ class RewardConfig:
     rotation_scale: float = 10.0
     velocity_scale: float = 0.1
     angular_velocity_scale: float = 0.1
+    assist: float = 0.0
+    assist_scale: float = 40.0
+    coupling: float = 0.0
     extra: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,6 +143,7 @@ class RewardConfig:
             value = getattr(self, item.name)
             if item.name != "extra":
                 require(value >= 0.0, f"reward.{item.name}", value, "a value in [0, inf); 0 switches a term off")
+        require(self.coupling <= 1.0, "reward.coupling", self.coupling, "a share in [0, 1]")
         require(isinstance(self.extra, Mapping), "reward.extra", self.extra, "a mapping from names to weights")
         for name, weight in self.extra.items():
             finite = isinstance(weight, (int, float)) and math.isfinite(weight)
@@ -185,6 +198,197 @@ class Impairment:
             require(value >= 0.0, f"impairment.torque_limit[{kind!r}]", value, "a torque in [0, inf) N m")
 
 
+_WEAK_LEGS: Mapping[str, float] = {"Hip": 0.5, "Knee": 0.5, "Ankle": 0.5, "Toe": 0.5}
+_WEAK_SPINE: Mapping[str, float] = {"Torso": 0.5, "Spine": 0.5, "Chest": 0.5}
+
+IMPAIRMENTS: Mapping[str, Impairment] = {
+    "none": Impairment(),
+    "interx": Impairment(
+        mass=0.7, gain=_WEAK_LEGS, torque_limit={"Hip": 80.0, "Knee": 80.0, "Ankle": 80.0, "Toe": 80.0}
+    ),
+    "hhi": Impairment(
+        mass=0.7,
+        gain={**_WEAK_LEGS, **_WEAK_SPINE},
+        torque_limit={
+            "Hip": 20.0, "Knee": 80.0, "Ankle": 80.0, "Toe": 80.0, "Torso": 40.0, "Spine": 40.0, "Chest": 40.0
+        },
+    ),
+    "needs-help": Impairment(mass=0.7, gain=_WEAK_LEGS, torque_limit={"Hip": 20.0, "Knee": 40.0}),
+}  # fmt: skip
+"""Named impairments: the paper's two recipients (``spec/assistmimic.md`` section 7), and ``needs-help``, which cannot
+stand up from a seat alone but can with help (``docs/results/needs_help.json``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """Factors on a person's present, already impaired strength and mass.
+
+    Attributes:
+        mass: Of all masses and inertias.
+        gain: Of kp and kd per kind of joint; ``"*"`` names all others, ``"impaired"`` those whose gains the
+            impairment changes.
+        torque_limit: Of the torque limits per kind of joint; ``"*"`` names all others.
+    """
+
+    mass: float = 1.0
+    gain: Mapping[str, float] = field(default_factory=dict)
+    torque_limit: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(0.05 <= self.mass <= 20.0, "factors.mass", self.mass, "a factor in [0.05, 20]")
+        for name in ("gain", "torque_limit"):
+            for kind, value in getattr(self, name).items():
+                require(0.0 <= value <= 20.0, f"factors.{name}[{kind!r}]", value, "a factor in [0, 20]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation:
+    """A change of the people's bodies on top of their impairments, the same in every world and episode.
+
+    Attributes:
+        supporter: Factors of the supporter.
+        recipient: Factors of the recipient.
+    """
+
+    supporter: Factors = Factors()
+    recipient: Factors = Factors()
+
+
+PERTURBATIONS: Mapping[str, Perturbation] = {
+    "none": Perturbation(),
+    "mass-1.2": Perturbation(recipient=Factors(mass=1.2)),
+    "mass-1.5": Perturbation(recipient=Factors(mass=1.5)),
+    "gain-0.5": Perturbation(recipient=Factors(gain={"impaired": 0.5})),
+    "gain-0.5-both": Perturbation(supporter=Factors(gain={"*": 0.5}), recipient=Factors(gain={"*": 0.5})),
+    "hip-torque-0.5": Perturbation(recipient=Factors(torque_limit={"Hip": 0.5})),
+}
+"""The paper's evaluation grid (``spec/assistmimic.md`` section 7). "Kp/Kd x 0.5" has two readings in the official code:
+the recipient's weakened joints only, and every joint of both people."""
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomisationConfig:
+    """Domain randomisation; a range whose ends are equal switches a part off. Ranges are sampled uniformly.
+
+    Attributes:
+        mass: Factor of the recipient's masses and inertias; drawn once per world, so that N worlds are a pool of N
+            masses (a change costs 2 ms).
+        gain: Factor of the recipient's gains; drawn per episode.
+        torque_limit: Factor of the recipient's torque limits; drawn per episode.
+        friction: Factor of all sliding friction; drawn once per world.
+        push_interval: Mean time between two pushes on each person [s]; 0: no pushes.
+        push_speed: Largest change of the root's horizontal velocity by a push [m/s].
+        latency: Largest delay of the actions, drawn per episode [control steps].
+        observation_noise: Standard deviation of noise added to every number of an observation that is not a contact
+            flag, in its own unit (m, m/s, rad/s, or 1 for axes).
+    """
+
+    mass: Range = (1.0, 1.0)
+    gain: Range = (1.0, 1.0)
+    torque_limit: Range = (1.0, 1.0)
+    friction: Range = (1.0, 1.0)
+    push_interval: float = 0.0
+    push_speed: float = 0.5
+    latency: int = 0
+    observation_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check ranges; lists, as JSON has them, become tuples."""
+        for name in ("mass", "gain", "torque_limit", "friction"):
+            value = getattr(self, name)
+            sound = len(value) == 2 and 0.05 <= value[0] <= value[1] <= 20.0
+            require(sound, f"randomisation.{name}", value, "two factors (low, high) in [0.05, 20]")
+            object.__setattr__(self, name, (float(value[0]), float(value[1])))
+        for name in ("push_interval", "push_speed", "observation_noise"):
+            value = getattr(self, name)
+            require(0.0 <= value < math.inf, f"randomisation.{name}", value, "a value in [0, inf)")
+        require(0 <= self.latency <= MAX_LATENCY, "randomisation.latency", self.latency, f"0 to {MAX_LATENCY} steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetargetingConfig:
+    """Dynamic reference retargeting: the supporter's hand targets follow the recipient's real body (``retargeting``).
+
+    Attributes:
+        mode: ``none``, or ``dynamic``.
+        gate: Which distance opens the gate: ``pelvis``: of the two real pelvises; ``hand``: of the reference hand to
+            the reference partner; ``auto``: per clip the first if the pelvises stay near in the reference while a
+            hand is at the partner, else the second.
+        pelvis_near: The pelvis gate is fully open below this [m].
+        pelvis_far: And closed above this [m].
+        hand_near: The hand gate is fully open below this distance between surfaces [m].
+        hand_far: And closed above this [m].
+        margin: An anchor is given up when another body is nearer by this [m].
+        blend: Anchors change over this time [s].
+        max_shift: A target moves at most this far [m].
+        arm: Whether elbow and arm rotations of the goal follow by inverse kinematics.
+    """
+
+    mode: Literal["none", "dynamic"] = "none"
+    gate: Literal["auto", "pelvis", "hand"] = "auto"
+    pelvis_near: float = 1.2
+    pelvis_far: float = 1.5
+    hand_near: float = 0.1
+    hand_far: float = 0.3
+    margin: float = 0.03
+    blend: float = 0.3
+    max_shift: float = 0.3
+    arm: bool = False
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require_choice("retargeting.mode", self.mode, ("none", "dynamic"))
+        _require_choice("retargeting.gate", self.gate, ("auto", "pelvis", "hand"))
+        for kind in ("pelvis", "hand"):
+            near, far = getattr(self, f"{kind}_near"), getattr(self, f"{kind}_far")
+            require(
+                0.0 <= near < far, f"retargeting.{kind}_near", near, f"a distance in [0, {far}) m, below {kind}_far"
+            )
+        for name in ("margin", "blend", "max_shift"):
+            value = getattr(self, name)
+            require(0.0 <= value <= 10.0, f"retargeting.{name}", value, "a value in [0, 10]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactConfig:
+    """The contact-promoting reward of the supporter (``contact``); with weight 0 nothing changes, not even a bit.
+
+    Attributes:
+        weight: Weight of closeness times supporting force, mean over the two hands.
+        excess: Weight of the penalty on force beyond ``limit``, mean over the two hands.
+        near: A hand nearer to the recipient than this, in the reference and in the simulation, is to support [m].
+        far: A hand further than this is to track [m]; between the two the rules are mixed smoothly.
+        closeness: Sensitivity of the closeness exp(-closeness x distance) [1/m].
+        force: Force per hand at which the reward saturates [N].
+        limit: Force per hand from which on it hurts [N].
+    """
+
+    weight: float = 0.0
+    excess: float = 0.0
+    near: float = 0.1
+    far: float = 0.25
+    closeness: float = 2.5
+    force: float = 30.0
+    limit: float = 200.0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("weight", "excess", "closeness"):
+            value = getattr(self, name)
+            require(0.0 <= value < math.inf, f"contact.{name}", value, "a value in [0, inf)")
+        require(0.0 <= self.near < self.far, "contact.near", self.near, f"a distance in [0, {self.far}) m, below far")
+        require(0.0 < self.force <= self.limit, "contact.force", self.force, f"a force in (0, {self.limit}] N")
+
+    @property
+    def active(self) -> bool:
+        """Whether the reward differs from plain tracking."""
+        return self.weight > 0.0 or self.excess > 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class GripConfig:
     """Whether and how hands hold the partner (see ``grip``).
@@ -230,6 +434,14 @@ class EnvConfig:
         grip: Whether hands hold; ``"reference"`` is short for ``GripConfig(mode="reference")``.
         solo: Each person is alone: the two pass through each other and nobody holds. This is what a single-person
             tracker is trained and measured in.
+        retargeting: Whether the supporter's hand targets follow the recipient's real body; ``"dynamic"`` is short for
+            ``RetargetingConfig(mode="dynamic")``.
+        contact: The contact-promoting reward.
+        perturbation: A change of the bodies on top of the impairments, for evaluations; also one of
+            ``PERTURBATIONS`` by name.
+        randomisation: Domain randomisation.
+        partner_observations: Without them, everything that an observation says about the partner is 0.
+        kinematic_recipient: The recipient is moved along the reference instead of simulated (a baseline).
     """
 
     body: str = "smpl24"
@@ -244,10 +456,17 @@ class EnvConfig:
     recipient: Impairment = field(default_factory=Impairment)
     grip: GripConfig = GripConfig()
     solo: bool = False
+    retargeting: RetargetingConfig = RetargetingConfig()
+    contact: ContactConfig = ContactConfig()
+    perturbation: Perturbation = Perturbation()
+    randomisation: RandomisationConfig = RandomisationConfig()
+    partner_observations: bool = True
+    kinematic_recipient: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(isinstance(self.solo, bool), "solo", self.solo, "True or False")
+        for name in ("solo", "partner_observations", "kinematic_recipient"):
+            require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
         _require_choice("actuation", self.actuation, ("so3", "expmap"))
         _require_choice("start", self.start, ("uniform", "first"))
         require(self.termination_distance > 0.0, "termination_distance", self.termination_distance, "a positive length")
@@ -261,7 +480,19 @@ _NESTED: Mapping[str, type] = {
     "supporter": Impairment,
     "recipient": Impairment,
     "grip": GripConfig,
+    "retargeting": RetargetingConfig,
+    "contact": ContactConfig,
+    "perturbation": Perturbation,
+    "randomisation": RandomisationConfig,
 }
+
+_NAMED: Mapping[str, Mapping[str, Any]] = {
+    "physics": PHYSICS_PRESETS,
+    "supporter": IMPAIRMENTS,
+    "recipient": IMPAIRMENTS,
+    "perturbation": PERTURBATIONS,
+}
+"""Options that may be given by the name of a preset."""
 
 
 def env_config(base: EnvConfig | None = None, **options: Any) -> EnvConfig:
@@ -270,7 +501,8 @@ def env_config(base: EnvConfig | None = None, **options: Any) -> EnvConfig:
     Args:
         base: Defaults; without it ``EnvConfig()``.
         **options: Fields of ``EnvConfig``. A nested config may be given as a mapping of its fields,
-            ``physics`` also as the name of a preset, ``grip`` as its mode.
+            ``physics``, ``supporter``, ``recipient`` and ``perturbation`` also as the name of a preset, ``grip`` and
+            ``retargeting`` as their mode.
 
     Raises:
         UnknownOptionError: No such option.
@@ -288,16 +520,25 @@ def _nested(name: str, value: Any, default: Any) -> Any:
     kind = _NESTED.get(name)
     if kind is None or isinstance(value, kind):
         return value
-    if name == "physics" and isinstance(value, str):
-        _require_choice("physics", value, tuple(PHYSICS_PRESETS))
-        return PHYSICS_PRESETS[value]
-    if name == "grip" and isinstance(value, str):
+    if name in _NAMED and isinstance(value, str):
+        _require_choice(name, value, tuple(_NAMED[name]))
+        return _NAMED[name][value]
+    if name in ("grip", "retargeting") and isinstance(value, str):
         value = {"mode": value}
+    if name == "perturbation" and isinstance(value, Mapping):
+        check_options(name, value, dict.fromkeys(ROLE_NAMES))
+        return Perturbation(
+            **{role: item if isinstance(item, Factors) else Factors(**item) for role, item in value.items()}
+        )
     if isinstance(value, Mapping):
         known = {item.name: getattr(default, item.name) for item in fields(kind)}
         check_options(name, value, known)
         return kind(**{**known, **value})
     raise ConfigError(f"{name} is {value!r}, expected a {kind.__name__} or a mapping of its fields.")
+
+
+def _factors(value: Any) -> Factors:
+    return value if isinstance(value, Factors) else Factors(**value)
 
 
 def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -17,9 +17,6 @@ from .advantage import generalized_advantage
 from .module import STATE, PolicyModule
 from .rollout import JOINT, RolloutChunk, concatenate
 
-BATCH_COLUMNS = (Columns.OBS, Columns.ACTIONS, Columns.ACTION_LOGP, Columns.ACTION_DIST_INPUTS)
-"""Columns that go into the train batch as they were sampled."""
-
 
 class ChunkToTrainBatch(ConnectorV2):
     """Values, advantages and value targets of all rows; takes the place of RLlib's default learner connectors.
@@ -44,7 +41,8 @@ class ChunkToTrainBatch(ConnectorV2):
     @torch.no_grad()
     def _columns(self, role: str, module: PolicyModule, chunk: RolloutChunk) -> dict[str, Tensor]:
         device = module.log_std.device
-        columns = {name: _tensor(chunk.columns[role][name], device) for name in BATCH_COLUMNS}
+        sampled = chunk.columns[role]
+        columns = {name: _tensor(column, device) for name, column in sampled.items() if name != Columns.REWARDS}
         embeddings = module.normalizer(columns[Columns.OBS])
         after = {Columns.OBS: _tensor(chunk.bootstrap[role], device)}
         if module.centralised:
@@ -55,7 +53,7 @@ class ChunkToTrainBatch(ConnectorV2):
         values = _array(module.value_normalizer.denormalize(normalized))
         following = _array(module.compute_values(after))
         advantages = generalized_advantage(
-            chunk.columns[role][Columns.REWARDS],
+            sampled[Columns.REWARDS],
             values,
             np.where(chunk.terminated, 0.0, following),
             chunk.lengths,

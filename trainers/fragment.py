@@ -24,6 +24,8 @@ class Sizes:
     action: int
     distribution: int
     """Number of inputs of the action distribution."""
+    further: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Columns that a special runner adds -> shape of one row."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +77,7 @@ class Fragment:
                     Columns.ACTION_DIST_INPUTS: room(size.distribution),
                     Columns.ACTION_LOGP: room(),
                     Columns.REWARDS: room(),
+                    **{name: room(*shape) for name, shape in size.further.items()},
                 }
                 for role, size in sizes.items()
             }

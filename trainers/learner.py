@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
 import torch
@@ -18,6 +18,7 @@ from .chunk_connector import ChunkToTrainBatch
 from .module import STATE, PolicyModule
 from .normalizer import Moments, is_distributed
 from .rollout import JOINT
+from .trained_roles import TrainedRoles
 
 KL, LEARNING_RATE, SKIPPED = "mean_kl", "actor_learning_rate", "skipped_updates"
 CLIP_FRACTION, BOUNDS_LOSS, EXPLAINED = "clip_fraction", "bounds_loss", "explained_variance"
@@ -64,7 +65,9 @@ class LearnerOptions:
     def from_dict(cls, values: Mapping[str, Any]) -> LearnerOptions:
         """Read back what RLlib carried."""
         low, high = values["learning_rate_bounds"]
-        return cls(**{**values, "learning_rate_bounds": (float(low), float(high))})
+        known = {item.name for item in fields(cls)}  # a special learner has options of its own beside these
+        chosen = {name: value for name, value in values.items() if name in known}
+        return cls(**{**chosen, "learning_rate_bounds": (float(low), float(high))})
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,6 +84,8 @@ class FinishBatch(ConnectorV2):
     two already.
     """
 
+    kept_columns = KEPT_COLUMNS
+
     def __init__(self) -> None:
         super().__init__()
         self.moments: dict[tuple[str, str], Moments] = {}
@@ -94,7 +99,7 @@ class FinishBatch(ConnectorV2):
     @torch.no_grad()
     def _finish(self, role: str, module: PolicyModule, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         mask = columns.get(Columns.LOSS_MASK)
-        kept = {key: columns[key] if mask is None else columns[key][mask] for key in KEPT_COLUMNS}
+        kept = {key: columns[key] if mask is None else columns[key][mask] for key in self.kept_columns}
         kept[Postprocessing.ADVANTAGES] = standardize(kept[Postprocessing.ADVANTAGES])
         targets = kept[Postprocessing.VALUE_TARGETS].float()
         module.value_normalizer.update(Moments.of(targets[:, None]).all_reduce())
@@ -120,17 +125,20 @@ class PairLearner(PPOTorchLearner):
     observation normaliser moves only after the gradient phase.
     """
 
+    finish_class: type[FinishBatch] = FinishBatch
+
     def build(self) -> None:
         """Create modules, optimisers and the connector; called by RLlib."""
         self.options = LearnerOptions.from_dict(self.config.learner_config_dict)
         self._minibatches: dict[str, int] = {}
-        self._finish = FinishBatch()
+        self._finish = self.finish_class()
         super().build()
         if self._learner_connector is not None:
             if not self.config.add_default_connectors_to_learner_pipeline:
                 config: Any = self.config
                 batch = ChunkToTrainBatch(gamma=config.gamma, lambda_=config.lambda_)
                 self._learner_connector.append(batch)
+            self._learner_connector.append(TrainedRoles(self.should_module_be_updated))
             self._learner_connector.append(self._finish)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -162,8 +170,19 @@ class PairLearner(PPOTorchLearner):
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
         """Loss of one role on one minibatch, a scalar."""
+        actor_loss = self.actor_loss(module_id, config, batch, fwd_out[Columns.ACTION_DIST_INPUTS])
+        return actor_loss + config.vf_loss_coeff * self.value_loss(module_id, batch, fwd_out[Columns.EMBEDDINGS])
+
+    def actor_loss(self, module_id: str, config: Any, batch: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Loss of one role's actor, a scalar.
+
+        Args:
+            module_id: The role.
+            config: The algorithm's configuration for it.
+            batch: Name -> (rows, ...).
+            inputs: What the actor makes of these rows: means and logarithmic deviations, shape (rows, 2 actions).
+        """
         module = self._policy(module_id)
-        inputs = fwd_out[Columns.ACTION_DIST_INPUTS]
         distribution = module.get_train_action_dist_cls().from_logits(inputs)
         before = module.get_train_action_dist_cls().from_logits(batch[Columns.ACTION_DIST_INPUTS])
         ratio = torch.exp(distribution.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP])
@@ -171,37 +190,35 @@ class PairLearner(PPOTorchLearner):
         if self.options.advantage_normalization == "minibatch":
             advantages = standardize(advantages)
         policy_loss = surrogate_loss(ratio, advantages, config.clip_param).mean()
-        with matmul_precision(self.options.gradient_precision):
-            values = module.normalized_values(batch, fwd_out[Columns.EMBEDDINGS])
-        value_loss = clipped_value_loss(
-            values, batch[Columns.VF_PREDS], batch[Postprocessing.VALUE_TARGETS], self.options.value_clip
-        )
         bounds_loss = excess(inputs.chunk(2, dim=-1)[0]).mean()
         entropy = distribution.entropy().mean()
         entropy_weight: Any = self.entropy_coeff_schedulers_per_module[module_id].get_current_value()
         with torch.no_grad():
             divergence = before.kl(distribution).mean()
             rate = self._adapt_rate(module_id, divergence)
-            targets = batch[Postprocessing.VALUE_TARGETS]
             self.metrics.log_dict(
                 {
                     POLICY_LOSS: policy_loss,
-                    VALUE_LOSS: value_loss,
                     BOUNDS_LOSS: bounds_loss,
                     KL: divergence,
                     LEARNING_RATE: rate,
                     CLIP_FRACTION: ((ratio - 1).abs() > config.clip_param).float().mean(),
-                    EXPLAINED: 1 - (targets - values).var() / targets.var().clamp(min=1e-8),
                 },
                 key=module_id,
                 window=1,
             )
-        return (
-            policy_loss
-            + config.vf_loss_coeff * value_loss
-            + self.options.bounds_coefficient * bounds_loss
-            - entropy_weight * entropy
-        )
+        return policy_loss + self.options.bounds_coefficient * bounds_loss - entropy_weight * entropy
+
+    def value_loss(self, module_id: str, batch: dict[str, Any], embeddings: Tensor) -> Tensor:
+        """Loss of one role's critic on normalised observations of shape (rows, size), a scalar."""
+        targets = batch[Postprocessing.VALUE_TARGETS]
+        with matmul_precision(self.options.gradient_precision):
+            values = self._policy(module_id).normalized_values(batch, embeddings)
+        loss = clipped_value_loss(values, batch[Columns.VF_PREDS], targets, self.options.value_clip)
+        with torch.no_grad():
+            explained = explained_variance(values, targets)
+        self.metrics.log_dict({VALUE_LOSS: loss, EXPLAINED: explained}, key=module_id, window=1)
+        return loss
 
     def postprocess_gradients_for_module(
         self, *, module_id: str, config: Any = None, module_gradients_dict: Any
@@ -267,6 +284,11 @@ def clipped_value_loss(values: Tensor, old_values: Tensor, targets: Tensor, clip
         return error.mean()
     banded = old_values + (values - old_values).clamp(-clip, clip)
     return torch.maximum(error, (banded - targets).square()).mean()
+
+
+def explained_variance(values: Tensor, targets: Tensor) -> Tensor:
+    """Share of the targets' variance that the values explain, at most 1; shapes (rows,), a scalar."""
+    return 1 - (targets - values).var() / targets.var().clamp(min=1e-8)
 
 
 def excess(mean: Tensor, limit: float = 1.0) -> Tensor:

@@ -442,6 +442,7 @@ class EnvConfig:
         randomisation: Domain randomisation.
         partner_observations: Without them, everything that an observation says about the partner is 0.
         kinematic_recipient: The recipient is moved along the reference instead of simulated (a baseline).
+        judged: Whose tracking error counts for failure and success; that of anybody else is taken to be 0.
     """
 
     body: str = "smpl24"
@@ -462,6 +463,7 @@ class EnvConfig:
     randomisation: RandomisationConfig = RandomisationConfig()
     partner_observations: bool = True
     kinematic_recipient: bool = False
+    judged: Literal["both", "supporter", "recipient"] = "both"
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -469,6 +471,7 @@ class EnvConfig:
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
         _require_choice("actuation", self.actuation, ("so3", "expmap"))
         _require_choice("start", self.start, ("uniform", "first"))
+        _require_choice("judged", self.judged, ("both", *ROLE_NAMES))
         require(self.termination_distance > 0.0, "termination_distance", self.termination_distance, "a positive length")
         require(0.0 <= self.start_noise <= 100.0, "start_noise", self.start_noise, "a scale in [0, 100]")
 

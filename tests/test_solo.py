@@ -46,6 +46,24 @@ def test_one_alone_does_not_notice_the_other() -> None:
     np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-4)
 
 
+@pytest.mark.parametrize(("judged", "fails"), [("both", True), ("recipient", False), ("supporter", True)])
+def test_only_those_who_are_judged_can_fail(judged: str, fails: bool) -> None:
+    """A supporter who collapses fails an episode unless only the recipient is judged, who then even succeeds."""
+    clip = standing_clip(70)
+    simulation = make_vec(1, clips=clip, solo=True, judged=judged, start="first").simulation
+    simulation.auto_reset = False
+    simulation.reset(np.array([0]))
+    for _ in range(69):
+        action = pose_action(simulation)
+        action[:, 0] = 0.5 * np.sign(action[:, 0] + 1e-3)
+        transition = simulation.step(action)
+        if transition.terminated[0] or transition.truncated[0]:
+            break
+    assert transition.terminated[0] == fails
+    assert transition.episodes.task_success[0] == (not fails)
+    assert float(transition.tracking.body_error[0, 0].mean()) > 0.25
+
+
 def test_nobody_holds_alone() -> None:
     import assistmimic_env
 

@@ -15,7 +15,7 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
-from assistmimic_env.errors import ConfigError
+from assistmimic_env.errors import ConfigError, did_you_mean
 
 from .adapter import ROLES, PairEnv
 from .batched_runner import BatchedEnvRunner
@@ -45,6 +45,8 @@ def assistmimic_ppo(
     rollout_fragment_length: int = 32,
     env_options: Mapping[str, Any] | None = None,
     focus: float = 0.5,
+    curriculum: bool | Mapping[str, Any] = False,
+    physical_starts: float = 0.0,
     module: ModuleConfig | None = None,
     init_from: Mapping[str, str] | None = None,
     learner: LearnerOptions | None = None,
@@ -60,6 +62,7 @@ def assistmimic_ppo(
     entropy_coeff: float = 0.0,
     grad_clip: float = 1.0,
     env_class: type[PairEnv] | type[SoloEnv] = PairEnv,
+    trained: Sequence[str] = (),
     sampler: Literal["batched", "stock"] = "batched",
 ) -> PPOConfig:
     """Configure PPO for a pair.
@@ -71,6 +74,8 @@ def assistmimic_ppo(
         rollout_fragment_length: Control steps per world and update.
         env_options: Options of `assistmimic_env.make`.
         focus: Share of the episodes that start shortly before a recent failure, see `adapter.FailureFocus`.
+        curriculum: Whether the impairment grows with success; a mapping chooses how.
+        physical_starts: Share of the episodes that start from a stored simulated state.
         module: Networks and normalisers of both policies.
         init_from: Policy id (the role) -> exported policy to start from.
         learner: Settings of the update beyond RLlib's PPO.
@@ -86,7 +91,8 @@ def assistmimic_ppo(
         entropy_coeff: Weight of the entropy bonus.
         grad_clip: Largest norm of an actor's or a critic's gradient.
         env_class: The environment adapter: a pair, single people (`solo.SoloEnv`), or a subclass that wraps something
-            else. Its `policies` are those that are trained.
+            else. It names the `policies`.
+        trained: Policies that are trained; the others keep what they start with. Empty: all.
         sampler: `batched` steps all worlds of a process at once; `stock` is RLlib's own env runner, world by world.
 
     Returns:
@@ -98,11 +104,17 @@ def assistmimic_ppo(
             f"module.state_size is {module.state_size}, but only the batched sampler of pairs hands out the joint "
             "state. Set it to 0 for a critic on the observation."
         )
+    for name in trained:
+        if name not in env_class.policies:
+            hint = did_you_mean(name, env_class.policies)
+            raise ConfigError(f"trained names '{name}', the policies are {', '.join(env_class.policies)}.{hint}")
+    wanted = {"curriculum": curriculum, "physical_starts": physical_starts}
+    sampling = {name: value for name, value in wanted.items() if value}
     return (
         PPOConfig()
         .environment(
             env_class,
-            env_config={"id": env_id, "focus": focus, **(env_options or {})},
+            env_config={"id": env_id, "focus": focus, **sampling, **(env_options or {})},
             disable_env_checking=True,
             normalize_actions=False,
             clip_actions=False,  # the adapter clips, so that the learner sees the raw actions
@@ -118,7 +130,11 @@ def assistmimic_ppo(
             episode_lookback_horizon=1,
             explore=True,
         )
-        .multi_agent(policies=list(env_class.policies), policy_mapping_fn=policy_of_agent)
+        .multi_agent(
+            policies=list(env_class.policies),
+            policy_mapping_fn=policy_of_agent,
+            policies_to_train=list(trained or env_class.policies),
+        )
         .rl_module(rl_module_spec=module_specs(module or ModuleConfig(), init_from or {}, env_class.policies))
         .learners(
             num_learners=num_learners,

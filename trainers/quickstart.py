@@ -20,7 +20,7 @@ from assistmimic_env.rendering import write_video
 from .feedforward import WarmStart
 from .plots import plot_learning_curve
 from .progress import read_records
-from .run import TRAINING_OPTIONS, RunResult, RunSettings, read_settings, resume_run, start_run
+from .run import RunResult, RunSettings, evaluation_options, read_settings, resume_run, start_run
 from .start import FEEDFORWARD, StartSettings
 from .training import Budget, write_json
 
@@ -152,7 +152,7 @@ def evaluate_pairs(settings: RunSettings, folder: Path, *, rollouts: int) -> Eva
     pairs = {name: load_pair(folder / "policies" / name) for name in PAIRS}
     return compare(
         settings.env_id, pairs, rollouts=rollouts, seed=EVALUATION_SEED, record=1, num_worlds=rollouts,
-        **{key: value for key, value in settings.env_options.items() if key not in TRAINING_OPTIONS},
+        **evaluation_options(settings),
     )  # fmt: skip
 
 

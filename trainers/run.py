@@ -60,6 +60,8 @@ class RunSettings:
     """Settings of the starts that are made, not read."""
     solo: bool = False
     """Train one single-person tracker on all people of the clips, each alone, instead of a pair."""
+    trained: tuple[str, ...] = ()
+    """Policies that are trained; the others keep what they start with. Empty: all."""
     learner_threads: int = 2
     """Torch threads of the learner; the env runners are idle while it works."""
 
@@ -79,6 +81,7 @@ class RunSettings:
         chosen = {key: value for key, value in values.items() if key in known}
         chosen["module"] = ModuleConfig.from_dict(chosen["module"])
         chosen["start"] = StartSettings.from_dict(chosen["start"])
+        chosen["trained"] = tuple(chosen.get("trained", ()))
         return cls(**chosen)
 
 
@@ -110,7 +113,7 @@ def start_run(
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
     quiet_logs()
     start = Start.of(settings.init_from, settings.cast)
-    settings = replace(settings, env_options={**start.env_options(), **settings.env_options})
+    settings = with_start_options(settings)
     simulation = make_simulation(settings)
     module = start.module_config(settings.module, settings.cast, simulation)
     made = (folder / "policies" / "start").absolute()
@@ -177,8 +180,24 @@ def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, 
         init_from=paths,
         seed=settings.seed,
         env_class=settings.cast.env_class,
+        trained=settings.trained,
         **settings.ppo,
     )
+
+
+def with_start_options(settings: RunSettings) -> RunSettings:
+    """The same run, with the options of the environment that the policies it starts from expect."""
+    expected = Start.of(settings.init_from, settings.cast).env_options()
+    return replace(settings, env_options={**expected, **settings.env_options})
+
+
+def evaluation_options(settings: RunSettings) -> dict[str, Any]:
+    """Options of the environment in which the policies of a run are measured: its own, up to `TRAINING_OPTIONS`.
+
+    So a policy is measured with the observations, the grip and the impairment it was trained for.
+    """
+    chosen = with_start_options(settings).env_options
+    return {name: value for name, value in chosen.items() if name not in TRAINING_OPTIONS}
 
 
 def default_start(settings: RunSettings) -> str:
@@ -193,7 +212,8 @@ def default_start(settings: RunSettings) -> str:
 def make_simulation(settings: RunSettings, num_worlds: int = 1, **options: Any) -> PairSimulation:
     """Worlds of a run, for its start; also checks the environment's id and options before anything else starts."""
     noise = settings.start.feedforward.start_noise
-    chosen = {**settings.env_options, "start_noise": noise, "solo": settings.solo, **options}
+    alone = {"solo": True} if settings.solo else {}
+    chosen = {**settings.env_options, "start_noise": noise, **alone, **options}
     return assistmimic_env.make_vec(settings.env_id, num_envs=num_worlds, **chosen).simulation
 
 

@@ -33,6 +33,9 @@ from .regulator import RegulatorConfig, design
 PRIOR, FEEDFORWARD, REGULATOR, RANDOM = "prior", "feedforward", "regulator", "random"
 WORDS = (PRIOR, FEEDFORWARD, REGULATOR, RANDOM)
 
+PARTS = ("feedforward", "weight-init")
+"""What `ablated` can take away."""
+
 WORLDS = 128
 """Worlds in which a start collects its samples."""
 
@@ -196,9 +199,8 @@ def ablated(init_from: str, ablate: str) -> str:
     Raises:
         ConfigError: There is no such part, or this start does not have it.
     """
-    parts = ("weight-init", "feedforward")
-    if ablate not in parts:
-        raise ConfigError(f"cannot ablate '{ablate}'.{did_you_mean(ablate, parts)} Parts: {', '.join(parts)}.")
+    if ablate not in PARTS:
+        raise ConfigError(f"cannot ablate '{ablate}'.{did_you_mean(ablate, PARTS)} Parts: {', '.join(PARTS)}.")
     if ablate == "feedforward" and init_from != FEEDFORWARD:
         raise ConfigError(
             f"--ablate feedforward: the start '{init_from}' has no feed-forward stage. "

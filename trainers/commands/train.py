@@ -28,7 +28,11 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     init_from: str | None = None,
-    ablate: Literal["none", "weight-init", "feedforward"] = "none",
+    method: Literal["full", "tracking"] = "full",
+    ablate: tuple[str, ...] = (),
+    baseline: str | None = None,
+    recipient: str | None = None,
+    option: tuple[str, ...] = (),
     env_runners: int | None = None,
     envs_per_runner: int | None = None,
     learners: int | None = None,
@@ -36,8 +40,11 @@ def train(
 ) -> int:
     """Train a supporter and a recipient with PPO.
 
+    Example: assistmimic train AssistMimic/SitToStand-v0 --recipient needs-help --ablate retargeting contact-reward
+
     `assistmimic train quickstart` goes the whole way: start, PPO, evaluation of the random, the starting and the
-    trained pair on the same seeds, learning curve, video. With an environment id it trains and exports only.
+    trained pair on the same seeds, learning curve, video; it has settings of its own. With an environment id it trains
+    with the full method and exports.
     Ctrl-C finishes the running update and saves; `--resume runs/NAME` continues. RAY_ADDRESS uses a running cluster.
 
     Args:
@@ -52,7 +59,12 @@ def train(
             (regression onto the next reference pose), `random`, a policy such as import-phc writes, or the folder of
             a pair. By default prior where it fits, and feedforward in
             the quickstart, whose clip nobody can follow alone.
-        ablate: Take a part of the start away: weight-init (random weights, no feed-forward stage) or feedforward.
+        method: full, or tracking: imitation only, everything else as the environment has it.
+        ablate: Leave these out: retargeting, contact-reward, coupling, assist, grip, partner-obs, curriculum,
+            physical-starts, weight-init (random weights, no feed-forward stage), feedforward.
+        baseline: Train otherwise: recipient-alone, frozen-partner, kinematic-recipient.
+        recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
+        option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
         envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
         learners: Processes that learn; 0 learns in this one and is the default.
@@ -62,9 +74,11 @@ def train(
     from rich.console import Console
 
     import assistmimic_env
+    from assistmimic_env.errors import ConfigError
+    from assistmimic_trainers.method import TRACKING, Method, read_options
     from assistmimic_trainers.quickstart import quickstart
-    from assistmimic_trainers.run import RunSettings, default_start, resume_run, start_run
-    from assistmimic_trainers.start import FEEDFORWARD, ablated
+    from assistmimic_trainers.run import resume_run, start_run
+    from assistmimic_trainers.start import FEEDFORWARD, PARTS
     from assistmimic_trainers.training import Budget
 
     console = Console()
@@ -74,20 +88,23 @@ def train(
     given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner, "num_learners": learners}
     ppo = {name: value for name, value in given.items() if value is not None}
     console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
-    start = init_from or (FEEDFORWARD if quick else default_start(RunSettings(env_id=spec.id)))
-    if ablate != "none":
-        start = ablated(start, ablate)
+    limit = Budget(steps=steps or STEPS, checkpoint_seconds=checkpoint_seconds)
     if quick:
+        beyond = {"--ablate": set(ablate) - set(PARTS), "--baseline": baseline, "--recipient": recipient}
+        if changed := [name for name, value in {**beyond, "--option": option}.items() if value]:
+            raise ConfigError(f"the quickstart has settings of its own, without {', '.join(changed)}. Train {env_id}.")
         result = quickstart(
             spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo,
-            init_from=start, console=console,
+            init_from=Method(base=TRACKING, ablated=ablate).start(init_from or FEEDFORWARD), console=console,
         )  # fmt: skip
         return _exit_code(result.finished, folder, what, console)
-    limit = Budget(steps=steps or STEPS, checkpoint_seconds=checkpoint_seconds)
     if resume is not None:
         finished = resume_run(resume, budget=limit, console=console).finished
     else:
-        settings = RunSettings(env_id=spec.id, seed=seed, ppo=ppo, init_from=start)
+        chosen = Method(base=method, ablated=ablate, baseline=baseline)
+        settings = chosen.settings(
+            spec.id, init_from=init_from, recipient=recipient, options=read_options(option), ppo=ppo, seed=seed
+        )
         finished = start_run(settings, folder, budget=limit, console=console).finished
     console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)
     return _exit_code(finished, folder, what, console)

@@ -1,0 +1,245 @@
+"""`Method`: how a pair is trained: the full method, the method without some components, or a baseline.
+
+Every component is a plain option of the environment or of `assistmimic_ppo`, so that the settings of a run say it all.
+
+    Method.parse("no-retargeting+no-grip").settings("AssistMimic/SitToStand-v0", recipient="needs-help")
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from assistmimic_env.config import ROLE_NAMES
+from assistmimic_env.errors import ConfigError, did_you_mean
+
+from .run import TRAINING_OPTIONS, RunSettings, default_start
+from .start import PARTS, ablated
+
+FULL, TRACKING = "full", "tracking"
+BASES = (FULL, TRACKING)
+"""The full method, or imitation only: none of `COMPONENTS`, every option as the environment has it."""
+
+SUPPORTER, RECIPIENT = ROLE_NAMES
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A part of the method that can be left out."""
+
+    summary: str
+    """What it does."""
+    where: Literal["env_options", "ppo"] = "env_options"
+    """Which field of `RunSettings` has its options."""
+    present: Options
+    """The options with it."""
+    absent: Options
+    """The same options without it."""
+
+
+COMPONENTS: Mapping[str, Component] = {
+    "retargeting": Component(
+        summary="the supporter's hand targets follow the recipient's real body",
+        present={"retargeting": {"mode": "dynamic"}},
+        absent={"retargeting": {"mode": "none"}},
+    ),
+    "contact-reward": Component(
+        summary="near hands are rewarded for closeness and supporting force instead of tracking",
+        present={"contact": {"weight": 0.3, "excess": 0.1}},
+        absent={"contact": {"weight": 0.0, "excess": 0.0}},
+    ),
+    "coupling": Component(
+        summary="the supporter shares the recipient's reward",
+        present={"reward": {"coupling": 0.5}},
+        absent={"reward": {"coupling": 0.0}},
+    ),
+    "assist": Component(
+        summary="both are rewarded for the recipient's height",
+        present={"reward": {"assist": 0.2}},
+        absent={"reward": {"assist": 0.0}},
+    ),
+    "grip": Component(
+        summary="hands hold where the clip says so",
+        present={"grip": {"mode": "reference"}},
+        absent={"grip": {"mode": "none"}},
+    ),
+    "partner-obs": Component(
+        summary="each observes the other",
+        present={"partner_observations": True},
+        absent={"partner_observations": False},
+    ),
+    "curriculum": Component(
+        summary="the impairment grows with success",
+        where="ppo",
+        present={"curriculum": True},
+        absent={"curriculum": False},
+    ),
+    "physical-starts": Component(
+        summary="some episodes start from stored simulated states",
+        where="ppo",
+        present={"physical_starts": 0.25},
+        absent={"physical_starts": 0.0},
+    ),
+}
+"""What the full method adds to imitation; `start.PARTS` can be left out beside these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Another way to train, in place of both together."""
+
+    summary: str
+    """What it does."""
+    trained: tuple[str, ...] = ()
+    """Who is trained; empty: both."""
+    env_options: Options = field(default_factory=dict)
+    """Options of the environment, on top of the method's."""
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "recipient-alone": Baseline(
+        summary="the recipient without help: the two pass through each other, and the supporter does not count",
+        trained=(RECIPIENT,),
+        env_options={"solo": True, "judged": RECIPIENT, "partner_observations": False},
+    ),
+    "frozen-partner": Baseline(
+        summary="the recipient keeps what it starts with, the supporter is trained",
+        trained=(SUPPORTER,),
+    ),
+    "kinematic-recipient": Baseline(
+        summary="the recipient is moved along the reference, the supporter is trained",
+        trained=(SUPPORTER,),
+        env_options={"kinematic_recipient": True},
+    ),
+}
+"""What the method is compared with (`spec/assistmimic.md` section 11.2), and the control of the recipient alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How a pair is trained."""
+
+    base: str = FULL
+    """`full` or `tracking`."""
+    ablated: tuple[str, ...] = ()
+    """Left out: names of `COMPONENTS` or of `start.PARTS`."""
+    baseline: str | None = None
+    """One of `BASELINES`."""
+
+    def __post_init__(self) -> None:
+        _check("method", self.base, BASES)
+        for name in self.ablated:
+            _check("component", name, (*COMPONENTS, *PARTS))
+            if self.base == TRACKING and name in COMPONENTS:
+                raise ConfigError(f"the method 'tracking' has no component '{name}' to leave out. Ablate 'full'.")
+        if self.baseline is not None:
+            _check("baseline", self.baseline, tuple(BASELINES))
+
+    @classmethod
+    def parse(cls, word: str) -> Method:
+        """Read words joined by `+`: `full`, `tracking`, `no-COMPONENT`, or a baseline; without the first two `full`.
+
+        Raises:
+            ConfigError: A word means nothing, or two contradict each other; names the closest.
+        """
+        words = word.split("+")
+        known = (*BASES, *(f"no-{name}" for name in (*COMPONENTS, *PARTS)), *BASELINES)
+        for one in words:
+            _check("arm", one, known)
+        bases = [one for one in words if one in BASES]
+        baselines = [one for one in words if one in BASELINES]
+        if len(bases) > 1 or len(baselines) > 1:
+            raise ConfigError(f"the arm '{word}' names several methods. Give one of {', '.join(bases or baselines)}.")
+        return cls(
+            base=bases[0] if bases else FULL,
+            ablated=tuple(one.removeprefix("no-") for one in words if one.startswith("no-")),
+            baseline=baselines[0] if baselines else None,
+        )
+
+    def options(self, where: str) -> dict[str, Any]:
+        """Its options for a field of `RunSettings`, `env_options` or `ppo`."""
+        chosen: dict[str, Any] = {}
+        if self.base == FULL:
+            for name, component in COMPONENTS.items():
+                if component.where == where:
+                    chosen = merged(chosen, component.absent if name in self.ablated else component.present)
+        if where == "env_options" and self.baseline is not None:
+            chosen = merged(chosen, BASELINES[self.baseline].env_options)
+        return chosen
+
+    def settings(
+        self,
+        env_id: str,
+        *,
+        init_from: str | None = None,
+        recipient: str | None = None,
+        options: Options | None = None,
+        ppo: Options | None = None,
+        seed: int = 0,
+    ) -> RunSettings:
+        """The run that trains so.
+
+        Args:
+            env_id: Environment.
+            init_from: The start before ablations, see `start.Start`; by default the one of `run.default_start`.
+            recipient: Impairment of the recipient by name; by default the environment's.
+            options: Further options of the environment; they come before the method's.
+            ppo: Further keyword arguments of `assistmimic_ppo`; they come before the method's.
+            seed: Seed of everything random.
+        """
+        impairment = {} if recipient is None else {"recipient": recipient}
+        env_options = merged(TRAINING_OPTIONS, self.options("env_options"), impairment, options or {})
+        return RunSettings(
+            env_id=env_id,
+            seed=seed,
+            env_options=env_options,
+            ppo=merged(self.options("ppo"), ppo or {}),
+            init_from=self.start(init_from or default_start(RunSettings(env_id=env_id, env_options=env_options))),
+            trained=BASELINES[self.baseline].trained if self.baseline else (),
+        )
+
+    def start(self, init_from: str) -> str:
+        """The start without the parts that are left out."""
+        for part in PARTS:
+            init_from = ablated(init_from, part) if part in self.ablated else init_from
+        return init_from
+
+
+def merged(*options: Options) -> dict[str, Any]:
+    """Options of which later ones come before earlier ones; mappings inside them are merged too."""
+    result: dict[str, Any] = {}
+    for each in options:
+        for name, value in each.items():
+            nested = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+            result[name] = merged(result[name], value) if nested else value
+    return result
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """Options from `KEY=VALUE`; dots in the key go into mappings, a value that is no JSON is text.
+
+    Raises:
+        ConfigError: A word has no `=`.
+    """
+    options: dict[str, Any] = {}
+    for word in words:
+        key, separator, text = word.partition("=")
+        if not key or not separator:
+            raise ConfigError(f"the option '{word}' is not KEY=VALUE. Write physics=fast, or contact.weight=0.5.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        for name in reversed(key.split(".")):
+            value = {name: value}
+        options = merged(options, value)
+    return options
+
+
+def _check(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ConfigError(f"there is no {kind} '{name}'.{did_you_mean(name, known)} There are: {', '.join(known)}.")

@@ -1,20 +1,26 @@
-"""Comparing starts: intervals over seeds, and a small study that is interrupted and goes on."""
+"""Comparing ways to train: arms, intervals over seeds, and a small study that is interrupted and goes on."""
 
 from __future__ import annotations
 
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from assistmimic_env.errors import ConfigError
+
 pytest.importorskip("torch")
 pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+from assistmimic_trainers.run import evaluation_options  # noqa: E402
 from assistmimic_trainers.study import QUANTITIES, StudyConfig, compare_runs, interval, study  # noqa: E402
+
+PULL_UP = "AssistMimic/PullUp-v0"
 
 
 def test_interval_is_students() -> None:
@@ -34,11 +40,11 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 
 
 def test_differences_are_paired_by_seed() -> None:
-    """Seeds differ a lot, starts by a constant: the difference is sharp."""
+    """Seeds differ a lot, arms by a constant: the difference is sharp."""
     seeds = (0.1, 0.5, 0.9)
     runs = {
-        start: [{"final": dict.fromkeys(QUANTITIES, value + shift)} for value in seeds]
-        for start, shift in (("random", 0.0), ("prior", 0.05))
+        arm: [{"final": dict.fromkeys(QUANTITIES, value + shift)} for value in seeds]
+        for arm, shift in (("random", 0.0), ("prior", 0.05))
     }
     report = compare_runs(runs)
     difference = report["difference"]["prior - random"]["survived"]
@@ -48,12 +54,76 @@ def test_differences_are_paired_by_seed() -> None:
     assert final["high"] - final["low"] > 0.5
 
 
+def test_arms_are_called_by_what_they_do_not_share() -> None:
+    def names(*arms: str, starts: tuple[str, ...] = ()) -> list[str]:
+        return list(StudyConfig(env_id=PULL_UP, arms=arms, starts=starts).settings())
+
+    assert names("tracking", starts=("random", "runs/best/prior")) == ["random", "prior"]
+    assert names("full", "no-grip", starts=("random",)) == ["full", "no-grip"]
+    assert names("full", "no-grip", starts=("random", "feedforward")) == [
+        "full@random", "full@feedforward", "no-grip@random", "no-grip@feedforward"
+    ]  # fmt: skip
+
+
+def test_arms_train_as_they_say_under_the_same_impairment() -> None:
+    config = StudyConfig(
+        env_id=PULL_UP, arms=("full", "no-grip", "no-weight-init"), starts=("feedforward",), recipient="needs-help"
+    )
+    settings = config.settings()
+    assert {run.env_options["recipient"] for run in settings.values()} == {"needs-help"}
+    assert {name: run.env_options["grip"]["mode"] for name, run in settings.items()} == {
+        "full": "reference", "no-grip": "none", "no-weight-init": "reference"
+    }  # fmt: skip
+    assert {name: run.init_from for name, run in settings.items()} == {
+        "full": "feedforward", "no-grip": "feedforward", "no-weight-init": "random"
+    }  # fmt: skip
+
+
+def test_everybody_is_measured_as_trained_with_a_recipient_who_is_simulated() -> None:
+    config = StudyConfig(
+        env_id=PULL_UP, arms=("no-partner-obs", "kinematic-recipient", "recipient-alone"), starts=("random",),
+        recipient="needs-help",
+    )  # fmt: skip
+    measured = {name: evaluation_options(run) for name, run in config.settings().items()}
+    assert not measured["no-partner-obs"]["partner_observations"]
+    assert measured["recipient-alone"]["judged"] == "recipient"
+    for options in measured.values():
+        assert options["recipient"] == "needs-help"
+        assert not options.keys() & {"kinematic_recipient", "termination_distance", "start_noise"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": ("full", "full")}, "full is named twice"),
+        ({"starts": ("a/policy", "b/policy"), "arms": ("tracking",)}, "policy is named twice"),
+        ({"arms": ()}, "no arm or no seed"),
+        ({"seeds": ()}, "no arm or no seed"),
+        ({"arms": ("no-gripp",)}, "Did you mean 'no-grip'"),
+    ],
+)
+def test_studies_that_compare_nothing_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        StudyConfig(env_id=PULL_UP, **changes).settings()
+
+
+def test_a_run_with_other_settings_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    config = StudyConfig(env_id=PULL_UP, starts=("random",), seeds=(0,), steps=100)
+    (tmp_path / "random-s0").mkdir()
+    (settings,) = config.settings().values()
+    kept = {"settings": settings.to_json(), "protocol": {**config.protocol(), "steps": 300}}
+    (tmp_path / "random-s0" / "curve.json").write_text(json.dumps(kept))
+    with pytest.raises(ConfigError, match=r"curve\.json is a run with other settings \(steps\)"):
+        study(config, tmp_path, console=Console(file=io.StringIO()))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
     console = Console(file=io.StringIO())
     config = StudyConfig(
-        env_id="AssistMimic/PullUp-v0",
+        env_id=PULL_UP,
+        arms=("tracking",),
         starts=("random", "feedforward"),
         seeds=(0,),
         steps=300,

@@ -59,10 +59,10 @@ STUDY_PANELS = (("survived", "share of the clip survived", 1.0), ("task_success"
 
 
 def plot_study(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, *, title: str) -> Path:
-    """Draw the evaluations of several runs against steps and against minutes, one colour per start.
+    """Draw the evaluations of several runs against steps and against minutes, one colour per arm.
 
     Args:
-        runs: Start -> its runs, each with `points`: evaluations with `steps`, `seconds` and the measured quantities.
+        runs: Arm -> its runs, each with `points`: evaluations with `steps`, `seconds` and the measured quantities.
         path: PNG file to write.
         title: Heading.
 
@@ -77,16 +77,16 @@ def plot_study(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, *, t
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 6.5), sharey="row", constrained_layout=True)
     for row, (key, label, factor) in zip(axes, STUDY_PANELS, strict=True):
         for axis, (across, unit) in zip(row, (("steps", 1.0), ("seconds", 60.0)), strict=True):
-            for index, (start, each) in enumerate(runs.items()):
+            for index, (arm, each) in enumerate(runs.items()):
                 for number, run in enumerate(each):
                     points = [(point[across] / unit, point[key] * factor) for point in run["points"]]
-                    name = start if number == 0 else None
+                    name = arm if number == 0 else None
                     axis.plot(*zip(*points, strict=True), color=f"C{index}", marker=".", linewidth=1, label=name)
             axis.grid(alpha=0.3)
             axis.set_xlim(left=0)
             axis.set_ylim(0.0, 1.02)
         row[0].set_ylabel(label)
-    axes[0][0].legend(fontsize="small", title="start")
+    axes[0][0].legend(fontsize="small", title="arm")
     axes[1][0].set_xlabel("control steps of the pair")
     axes[1][0].xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axes[1][1].set_xlabel("minutes of training")

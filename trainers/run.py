@@ -192,12 +192,13 @@ def with_start_options(settings: RunSettings) -> RunSettings:
 
 
 def evaluation_options(settings: RunSettings) -> dict[str, Any]:
-    """Options of the environment in which the policies of a run are measured: its own, up to `TRAINING_OPTIONS`.
+    """Options of the environment in which the policies of a run are measured.
 
-    So a policy is measured with the observations, the grip and the impairment it was trained for.
+    They are the run's own, so that a policy is measured with the observations, the grip and the impairment it was
+    trained for; but where episodes start and end is up to the evaluation, and the recipient is always simulated.
     """
     chosen = with_start_options(settings).env_options
-    return {name: value for name, value in chosen.items() if name not in TRAINING_OPTIONS}
+    return {name: value for name, value in chosen.items() if name not in (*TRAINING_OPTIONS, "kinematic_recipient")}
 
 
 def default_start(settings: RunSettings) -> str:

@@ -1,4 +1,4 @@
-"""`assistmimic study`: the same training from several starts and seeds, compared at equal steps."""
+"""`assistmimic study`: several ways to train, with several seeds, compared at equal steps."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ import tyro
 def study(
     env: Annotated[str, tyro.conf.Positional] = "AssistMimic/SitToStand-v0",
     *,
-    starts: tuple[str, ...] = ("random", "feedforward", "prior"),
+    arms: tuple[str, ...] = ("full",),
+    starts: tuple[str, ...] = (),
+    recipient: str | None = None,
+    option: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: int = 200_000,
     out: Path | None = None,
 ) -> None:
-    """Train from several starts with several seeds and report curves, final figures and their differences.
+    """Train in several ways with several seeds and report curves, final figures and their differences.
+
+    Example: assistmimic study --recipient needs-help --arms full no-retargeting no-contact-reward no-weight-init
 
     Leaves study.json and study.png (curves against steps and minutes). Interrupt it any time: called again with the
     same --out, it keeps the runs that are complete and does the rest.
 
     Args:
         env: Environment id (list them: assistmimic info).
-        starts: What training starts from, as for train --init-from; differences are to the first.
+        arms: What is compared; differences are to the first. Each is full, tracking, no-COMPONENT (as for train
+            --ablate) or a baseline (as for train --baseline), or several of these joined by +.
+        starts: What training starts from, as for train --init-from; every arm starts from each.
+        recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
+        option: Further options of the environment for all arms, as for train.
         seeds: Seeds of training.
         steps: Control steps of the pair, for every run.
         out: Folder; by default runs/study-NAME.
@@ -36,12 +45,16 @@ def study(
     from rich.table import Table
 
     import assistmimic_env
+    from assistmimic_trainers.method import read_options
     from assistmimic_trainers.study import QUANTITIES, StudyConfig, study
 
     console = Console()
     spec = assistmimic_env.spec(env)
     folder = out or Path("runs") / f"study-{spec.id.rsplit('/', 1)[-1]}"
-    config = StudyConfig(env_id=spec.id, starts=starts, seeds=seeds, steps=steps)
+    config = StudyConfig(
+        env_id=spec.id, arms=arms, starts=starts, recipient=recipient, options=read_options(option), seeds=seeds,
+        steps=steps,
+    )  # fmt: skip
     path = study(config, folder, console=console)
     report = json.loads(path.read_text())
     for title in ("final", "difference"):

@@ -24,6 +24,8 @@ from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
 
 from .cast import PAIR, SOLO, Cast
 from .cluster import quiet_logs, ray_session, require_files
+from .distillation import Distillation
+from .distillation_learner import distilled
 from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
@@ -62,6 +64,8 @@ class RunSettings:
     """Train one single-person tracker on all people of the clips, each alone, instead of a pair."""
     trained: tuple[str, ...] = ()
     """Policies that are trained; the others keep what they start with. Empty: all."""
+    distillation: Distillation | None = None
+    """Specialists to learn from before PPO, or instead of it; None: PPO only."""
     learner_threads: int = 2
     """Torch threads of the learner; the env runners are idle while it works."""
 
@@ -82,6 +86,8 @@ class RunSettings:
         chosen["module"] = ModuleConfig.from_dict(chosen["module"])
         chosen["start"] = StartSettings.from_dict(chosen["start"])
         chosen["trained"] = tuple(chosen.get("trained", ()))
+        taught = chosen.get("distillation")
+        chosen["distillation"] = None if taught is None else Distillation.from_dict(taught)
         return cls(**chosen)
 
 
@@ -120,7 +126,8 @@ def start_run(
     paths = start.paths or {name: str(made / name) for name in settings.cast.roles}
     with _session(settings):
         report = _first_policies(settings, start, module, folder, simulation, console)
-        require_files([f"{path}{suffix}" for path in set(paths.values()) for suffix in (".json", ".safetensors")])
+        needed = {*paths.values(), *(settings.distillation.policies if settings.distillation else ())}
+        require_files([f"{path}{suffix}" for path in needed for suffix in (".json", ".safetensors")])
         write_json(folder / "run.json", settings.to_json())
         algorithm = ppo_config(settings, module, paths).build_algo()
         finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console, watch)
@@ -173,7 +180,7 @@ def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, 
         module: Networks and normalisers, from `Start.module_config`.
         paths: Policy -> exported policy to start from.
     """
-    return assistmimic_ppo(
+    config = assistmimic_ppo(
         settings.env_id,
         env_options=settings.env_options,
         module=module,
@@ -183,6 +190,7 @@ def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, 
         trained=settings.trained,
         **settings.ppo,
     )
+    return config if settings.distillation is None else distilled(config, settings.distillation)
 
 
 def with_start_options(settings: RunSettings) -> RunSettings:
@@ -286,7 +294,12 @@ def _train_and_export(
             folder / "policies" / "trained",
             cast=settings.cast,
             interface=settings.cast.interface(simulation),
-            provenance={"method": "PPO, averaged weights", "run": folder.name, "iteration": algorithm.iteration},
+            provenance={
+                "method": f"{'distillation' if settings.distillation else 'PPO'}, averaged weights",
+                "run": folder.name,
+                "iteration": algorithm.iteration,
+                "clips": [clip.name for clip in simulation.reference.clips],
+            },
             averaged=True,
         )
     finally:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from . import anthropometry as human
 from .catalog import Catalog
-from .config import Impairment
 from .errors import ConfigError, did_you_mean
 
 Array = NDArray[np.float64]
@@ -466,37 +465,6 @@ def _build(name: str, offsets: Array, mass: float) -> BodySpec:
 def joint_kind(name: str) -> str:
     """A body's name without its side: the key of gains, limits and impairments."""
     return name[2:] if name[:2] in ("L_", "R_") else name
-
-
-def impaired(spec: BodySpec, impairment: Impairment) -> BodySpec:
-    """A weaker (or heavier) person: masses with inertias, gains and torque limits changed.
-
-    Raises:
-        ConfigError: The impairment names a joint that the body does not have.
-    """
-    kinds = [joint_kind(name) for name in spec.names]
-    for table in (impairment.gain, impairment.torque_limit):
-        for kind in table:
-            if kind != "*" and kind not in kinds[1:]:
-                known = sorted(set(kinds[1:]))
-                raise ConfigError(
-                    f"impairment names the joint '{kind}', {spec.name} has none.{did_you_mean(kind, known)} "
-                    f"It has: {', '.join(known)}, and '*' for all others."
-                )
-    gain = np.array([impairment.gain.get(kind, impairment.gain.get("*", 1.0)) for kind in kinds])
-    limits = [
-        impairment.torque_limit.get(kind, impairment.torque_limit.get("*", limit))
-        for kind, limit in zip(kinds, spec.torque_limits, strict=True)
-    ]
-    limits[0] = 0.0
-    return replace(
-        spec,
-        masses=_frozen(spec.masses * impairment.mass),
-        geoms=tuple(replace(geom, mass=geom.mass * impairment.mass) for geom in spec.geoms),
-        kp=_frozen(spec.kp * gain),
-        kd=_frozen(spec.kd * gain),
-        torque_limits=_frozen(limits),
-    )
 
 
 def _read_topology(name: str, found: Any) -> Topology:

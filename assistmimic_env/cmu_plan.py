@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from . import rotations
 from .body import BodySpec, get_body
+from .cmu_joints import JOINTS, carried_rotations, measured_joints
 from .cmu_source import RATE, Performer, Source
-from .retargeting import JOINTS, carried_rotations, measured_joints
 
 Array = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from . import cmu_plan as plan
 from .clip import PairClip
+from .cmu_joints import JOINTS
 from .cmu_source import read_source
 from .errors import ClipError
 from .quality import ClipQuality, quality
-from .retargeting import JOINTS
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -66,6 +66,10 @@ class Book:
         worst_error: Largest tracking error of either person, shape (n,) [m].
         settled: Whether the recipient kept the reference height within the settling time, shape (n,).
         observation: Current observation, shape (n, 2, D).
+        difficulty: How impaired people are from the next episode on, in [0, 1], shape (n,).
+        delay: Delay of the actions in this episode, shape (n,) [control steps].
+        pending: Servo targets of the last steps, the newest first, shape (n, L, 2, 3 (J - 1)) [rad]; L is the longest
+            delay.
     """
 
     clip: Ids
@@ -77,9 +81,12 @@ class Book:
     worst_error: Array
     settled: Bools
     observation: Floats
+    difficulty: Array
+    delay: Ids
+    pending: Array
 
     @classmethod
-    def empty(cls, worlds: int, actions: int, observations: int) -> Book:
+    def empty(cls, worlds: int, actions: int, observations: int, latency: int = 0) -> Book:
         """The book of worlds that were never reset."""
         return cls(
             clip=np.zeros(worlds, dtype=np.intp),
@@ -91,6 +98,9 @@ class Book:
             worst_error=np.zeros(worlds),
             settled=np.ones(worlds, dtype=np.bool_),
             observation=np.zeros((worlds, 2, observations), dtype=np.float32),
+            difficulty=np.ones(worlds),
+            delay=np.zeros(worlds, dtype=np.intp),
+            pending=np.zeros((worlds, latency, 2, actions)),
         )
 
     @property
@@ -104,6 +114,12 @@ class Book:
         for values in (self.previous_action, self.returns, self.error_sum, self.worst_error):
             values[ids] = 0.0
         self.settled[ids] = True
+
+    def delayed(self, targets: Array) -> Array:
+        """Queue the servo targets of all n worlds, shape (n, 2, 3 (J - 1)) [rad]; returns those that are due."""
+        queue = np.concatenate([targets[:, None], self.pending], axis=1)
+        self.pending = queue[:, :-1]
+        return queue[np.arange(len(queue)), self.delay]
 
     def keep_score(self, reward: Array, tracking: Tracking, diverged: Bools, length: Ids) -> None:
         """Add one step of all n worlds.

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from . import observations
 from .body import BodySpec
 from .layout import FORCE_SCALE, HAND_BODIES, build_layout
-from .reference import Reference
+from .reference import Goal
 from .worlds import Motion
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
-Ids = NDArray[np.intp]
 
 TOUCH_FORCE = 1.0
 """A hand touches the partner above this force [N]."""
@@ -23,64 +22,69 @@ class Observer:
     """Builds observations.
 
     Args:
-        reference: Where the people should be.
-        body: Names of their bodies.
+        body: Names of the people's bodies.
         num_worlds: N; memory for observing all worlds at once is kept.
+        partner: Whether people see their partner; without it the blocks ``partner_*`` are 0.
 
     Attributes:
         layout: Name -> slice of the observation, of D numbers.
     """
 
-    def __init__(self, reference: Reference, body: BodySpec, num_worlds: int) -> None:
+    def __init__(self, body: BodySpec, num_worlds: int, *, partner: bool = True) -> None:
         self.layout = build_layout(body)
         self._lower = -self.layout.bounds
-        self._reference = reference
+        hidden = () if partner else [self.layout[name] for name in self.layout.sizes if name.startswith("partner_")]
+        self._hidden = tuple(hidden)
         self._num_bodies = body.num_bodies
         self._hands = body.indices(HAND_BODIES)
         self._wrists = body.indices(("L_Wrist", "R_Wrist"))
         self._vectors = np.empty((num_worlds, 2, (self.layout["contact_force"].stop - 1) // 3, 3))
         self._numbers = np.empty((num_worlds, 2, self.layout.size))
 
-    def observe(self, motion: Motion, row: Ids, force: Array, previous_action: Array) -> Floats:
+    def observe(self, motion: Motion, goal: Goal, force: Array, previous_action: Array) -> Floats:
         """Observations of n worlds.
 
         Args:
             motion: How the people move now.
-            row: Reference row of the goal, one step ahead, shape (n,).
+            goal: Where they should be one step ahead.
             force: Force of the partner on each body, shape (n, 2, J, 3) [N].
             previous_action: Shape (n, 2, 3 (J - 1)).
 
         Returns:
             Shape (n, 2, D).
         """
-        full, layout = len(row) == len(self._numbers), self.layout
-        vectors = self._vectors if full else np.empty((len(row), *self._vectors.shape[1:]))
-        numbers = self._numbers if full else np.empty((len(row), *self._numbers.shape[1:]))
+        count = len(force)
+        full, layout = count == len(self._numbers), self.layout
+        vectors = self._vectors if full else np.empty((count, *self._vectors.shape[1:]))
+        numbers = self._numbers if full else np.empty((count, *self._numbers.shape[1:]))
         forward = motion.matrix[..., 0, :, 0]
         heading = observations.matrix_of_axis(forward[..., 0], forward[..., 1])
-        self._write_vectors(vectors, motion, row, force, heading)
+        self._write_vectors(vectors, motion, goal, force, heading)
         turned = numbers[..., 1 : layout["contact_force"].stop].reshape(vectors.shape)
         np.matmul(vectors, heading, out=turned)
         numbers[..., 0] = motion.position[..., 0, 2]
         self._write_numbers(numbers, motion, force)
         numbers[..., layout["previous_action"]] = previous_action
+        for block in self._hidden:
+            numbers[..., block] = 0.0
         observation = numbers.astype(np.float32)
         np.minimum(observation, layout.bounds, out=observation)
         return np.maximum(observation, self._lower, out=observation)
 
-    def _write_vectors(self, out: Array, motion: Motion, row: Ids, force: Array, heading: Array) -> None:
+    def _write_vectors(self, out: Array, motion: Motion, goal: Goal, force: Array, heading: Array) -> None:
         """All world vectors of the observation, in the layout's order."""
-        j, ref, position = self._num_bodies, self._reference, motion.position
-        goal, matrix, columns = ref.motion[row], ref.matrix[row], observations.axes(motion.matrix)
-        error = observations.rotation_error_columns(motion.matrix, matrix, heading)
+        j, position, columns = self._num_bodies, motion.position, observations.axes(motion.matrix)
+        error = observations.rotation_error_columns(motion.matrix, goal.matrix, heading)
         observations.self_vectors(motion.linear, columns, out=out[..., : 5 * j - 1, :])
-        observations.goal_vectors(motion.linear, goal, error, ref.columns[row], out=out[..., 5 * j - 1 : 13 * j - 1, :])
+        observations.goal_vectors(
+            motion.linear, goal.motion, error, goal.columns, out=out[..., 5 * j - 1 : 13 * j - 1, :]
+        )
         partner, root = out[..., 13 * j - 1 :, :], position[..., :1, :]
         np.subtract(position[:, ::-1], root, out=partner[..., :j, :])
         partner[..., j : 2 * j, :] = motion.velocity[:, ::-1]
         partner[..., 2 * j : 4 * j, :] = out[:, ::-1, j - 1 : 3 * j - 1]
-        np.subtract(goal[:, ::-1, 0], root, out=partner[..., 4 * j : 5 * j, :])
-        partner[..., 5 * j : 6 * j, :] = goal[:, ::-1, 1]
+        np.subtract(goal.motion[:, ::-1, 0], root, out=partner[..., 4 * j : 5 * j, :])
+        partner[..., 5 * j : 6 * j, :] = goal.motion[:, ::-1, 1]
         partner[..., 6 * j :, :] = observations.squashed_force(force, FORCE_SCALE)
 
     def _write_numbers(self, out: Array, motion: Motion, force: Array) -> None:

@@ -18,6 +18,23 @@ Ids = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Goal:
+    """Where the people of n worlds should be; the fields are those of ``Reference``.
+
+    Attributes:
+        motion: Shape (n, 2, 3, J, 3).
+        rotation: Shape (n, 2, J, 4).
+        matrix: Shape (n, 2, J, 3, 3).
+        columns: Shape (n, 2, J, 2, 3).
+    """
+
+    motion: Array
+    rotation: Array
+    matrix: Array
+    columns: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
     """Frames of all clips, one after the other: F rows.
 
@@ -49,6 +66,12 @@ class Reference:
     def row(self, clip: Ids, frame: Ids) -> Ids:
         """Rows of frames, clamped to each clip's last frame; shapes broadcast."""
         return self.first[clip] + np.minimum(frame, self.length[clip] - 1)
+
+    def goal(self, row: Ids) -> Goal:
+        """A copy of some rows, shape (n,), that may be moved."""
+        return Goal(
+            motion=self.motion[row], rotation=self.rotation[row], matrix=self.matrix[row], columns=self.columns[row]
+        )
 
     @property
     def position(self) -> Array:

@@ -58,6 +58,15 @@ def mean_square(error: Array) -> Array:
     return (np.einsum("ij,ij->i", flat, flat) / flat.shape[-1]).reshape(error.shape[:-2])
 
 
+def weighted_mean_square(error: Array, weight: Array) -> Array:
+    """``mean_square`` in which bodies count by weight: (..., K, J, 3) and (..., J), not all 0, -> (..., K).
+
+    An error of weight 0 has exactly no effect.
+    """
+    square = np.einsum("...kji,...kji->...kj", error, error)
+    return np.einsum("...kj,...j->...k", square, weight) / (error.shape[-1] * weight.sum(axis=-1)[..., None])
+
+
 def imitation_terms(square_errors: Array, square_angle: Array, config: RewardConfig) -> Array:
     """The four kernels exp(-scale * mean squared error).
 

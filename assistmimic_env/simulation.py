@@ -12,20 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import rewards, rotations
+from . import rotations
 from .actuation import action_scale, action_to_target
-from .body import impaired
 from .clip import PairClip
-from .config import CONTROL_DT, EnvConfig
+from .config import EnvConfig
+from .disturbances import Disturbances
 from .episodes import Book, Episodes
 from .errors import ConfigError
-from .grip import clip_holds
+from .grip import make_grip, setting_holds
+from .hands import Hands
 from .observer import Observer
 from .random import Streams
-from .reference import build_reference
-from .reward_terms import RewardContext, reward_terms
+from .reference import Goal, build_reference
+from .retargeting import Retargeting, Shift
+from .rewarder import Rewarder
 from .scene import Setting, build_scene
-from .tracking import Tracker, Tracking
+from .strength import Strength, impaired, perturbed
+from .tracking import Tracking
 from .worlds import Motion, Worlds, WorldsState
 
 Array = NDArray[np.float64]
@@ -114,16 +117,23 @@ class PairSimulation:
             grip=config.grip,
             solo=config.solo,
         )
-        self._holds = self._hold_table()
         self.body = self.scene.body
         self.action_scale = action_scale(self.body)
         self.worlds = Worlds(self.scene, num_worlds, threads=threads)
-        self._tracker = Tracker(self.reference, self.body, config.reward)
-        self._observer = Observer(self.reference, self.body, num_worlds)
+        self._grip = make_grip(self.worlds, self.reference, config.grip)
+        hands = Hands([setting.bodies for setting in self.scene.settings])
+        self._rewarder = Rewarder(self.reference, self.body, config, hands)
+        follows = config.retargeting.mode != "none"
+        self._retargeting = Retargeting(self.reference, hands, config.retargeting) if follows else None
+        self._observer = Observer(self.body, num_worlds, partner=config.partner_observations)
         self.layout = self._observer.layout
-        self._extra_terms = reward_terms(config.reward.extra)
+        self._disturbances = Disturbances(config.randomisation, self.layout)
+        healthy = [clip.bodies for clip in self.reference.clips]
+        weak = [setting.bodies for setting in self.scene.settings]
+        self._strength = Strength.of(healthy, weak, (config.supporter, config.recipient))
         self._streams = Streams(np.arange(num_worlds))
-        self._book = Book.empty(num_worlds, self.body.num_dofs, self.layout.size)
+        latency = config.randomisation.latency
+        self._book = Book.empty(num_worlds, self.body.num_dofs, self.layout.size, latency)
         self._everyone = np.arange(num_worlds)
 
     def _check_body(self) -> None:
@@ -135,32 +145,19 @@ class PairSimulation:
             )
 
     def _setting(self, clip: PairClip) -> Setting:
-        supporter, recipient = clip.bodies
-        people = (impaired(supporter, self.config.supporter), impaired(recipient, self.config.recipient))
-        holding = self.config.grip.mode == "reference" and not self.config.solo
-        holds = clip_holds(clip) if holding else ()
+        config, (supporter, recipient) = self.config, clip.bodies
+        people = (
+            perturbed(impaired(supporter, config.supporter), config.perturbation.supporter, config.supporter),
+            perturbed(impaired(recipient, config.recipient), config.perturbation.recipient, config.recipient),
+        )
+        holds = () if config.solo else setting_holds(clip, people, config.grip)
         return Setting(bodies=people, furniture=clip.furniture, holds=holds)
 
-    def _hold_table(self) -> tuple[Bools, Array]:
-        """Whether the reference holds at each row, shape (F, holds), and the rest lengths per clip, (C, holds) [m]."""
-        active = np.zeros((len(self.reference.rotation), len(self.scene.holds)), dtype=np.bool_)
-        rest = np.zeros((len(self.reference.clips), len(self.scene.holds)))
-        for clip, setting in enumerate(self.scene.settings):
-            rows = self.reference.first[clip] + np.arange(self.reference.length[clip])
-            for hold in setting.holds:
-                column = self.scene.holds.index(hold.key)
-                active[rows, column] = hold.active(np.arange(len(rows), dtype=np.float64) * CONTROL_DT)
-                rest[clip, column] = hold.rest
-        return active, rest
-
-    def _holding(self) -> Bools | None:
-        """Hands that hold during the next step: those of the reference that are near enough, shape (N, holds)."""
-        if not self.worlds.num_holds:
+    def _hold_lengths(self) -> Array | None:
+        """What the hands hold during the next step, see ``Grip.lengths``; ``None`` where nobody can hold."""
+        if self._grip is None:
             return None
-        active, rest = self._holds
-        gap = np.linalg.norm(self.worlds.hold_gap(), axis=-1)
-        near = gap - rest[self.clip] <= self.config.grip.release
-        return active[self.reference.row(self.clip, self.frame + 1)] & near
+        return self._grip.lengths(self.clip, self.reference.row(self.clip, self.frame + 1))
 
     # --- bookkeeping views --------------------------------------------------------------------------------
 
@@ -184,11 +181,32 @@ class PairSimulation:
         """Current observation, shape (N, 2, D)."""
         return self._book.observation
 
+    @property
+    def difficulty(self) -> Array:
+        """How impaired the people of each world are from its next reset on, shape (N,); may be written.
+
+        1: as configured; 0: not at all; between, gains and torque limits are interpolated geometrically. Masses stay.
+        """
+        return self._book.difficulty
+
+    @difficulty.setter
+    def difficulty(self, level: Array | float) -> None:
+        self._book.difficulty[:] = level
+
+    @property
+    def shift(self) -> Shift | None:
+        """How far the supporter's hand targets have moved now; ``None`` without retargeting."""
+        return self._shift(self._everyone, self.worlds.motion())
+
     # --- reset ---------------------------------------------------------------------------------------------
 
     def seed(self, seeds: NDArray[np.integer]) -> None:
-        """Start the random streams of all worlds anew; shape (N,)."""
+        """Start the random streams of all worlds anew, and draw the bodies that belong to them; shape (N,)."""
         self._streams = Streams(seeds)
+        if self._disturbances.varies_bodies:
+            mass, friction = self._disturbances.bodies(self._streams, self._everyone)
+            self.worlds.set_mass_scale(self._everyone, np.stack([np.ones_like(mass), mass], axis=-1))
+            self.worlds.set_friction_scale(self._everyone, friction)
 
     def reset(self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None) -> Floats:
         """Start new episodes on the reference, with the configured start noise.
@@ -215,9 +233,24 @@ class PairSimulation:
         targets = self.reference.target[row].reshape(len(ids), 2, -1)
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         self._book.begin(ids, chosen, frame)
+        self._set_strength(ids)
+        if self.config.randomisation.latency:
+            self._book.delay[ids] = self._disturbances.latency(self._streams, ids)
+            self._book.pending[ids] = targets[:, None]
         observation = self._observe(ids, self.worlds.motion(ids))
         self._book.observation[ids] = observation
         return observation
+
+    def _set_strength(self, ids: Ids) -> None:
+        """Gains and torque limits of new episodes, where they are not always the scene's own."""
+        varies = self._disturbances.varies_strength or self.worlds.varies_strength
+        if not varies and (self.difficulty[ids] == 1.0).all():
+            return
+        gain, limit = self._strength.at(self.difficulty[ids], self.clip[ids])
+        gain_factor, limit_factor = self._disturbances.strength(self._streams, ids)
+        gain[:, 1] *= gain_factor[:, None]
+        limit[:, 1] *= limit_factor[:, None]
+        self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 
     def _noisy(self, ids: Ids, qpos: Array, qvel: Array) -> tuple[Array, Array]:
         """Perturb reference states by the start noise (nothing is drawn when its scale is 0)."""
@@ -248,26 +281,41 @@ class PairSimulation:
             action: Shape (N, 2, 3 (J - 1)); clipped to [-1, 1].
         """
         book = self._book
-        previous_action = book.previous_action.copy() if self._extra_terms else book.previous_action
+        previous_action = book.previous_action
+        if self._rewarder.wants_previous_action:
+            previous_action = previous_action.copy()
         np.clip(action, -1.0, 1.0, out=book.previous_action)
         targets = action_to_target(book.previous_action, self.action_scale, self.config.actuation)
-        diverged = self.worlds.step(targets, self._holding())
+        if self.config.randomisation.latency:
+            targets = book.delayed(targets.reshape(self.num_worlds, 2, -1))
+        push = self._disturbances.pushes(self._streams, self._everyone)
+        if push is not None:
+            self.worlds.push(push)
+        diverged = self.worlds.step(targets, self._hold_lengths(), self._led())
         book.frame += 1
         motion, row = self.worlds.motion(), self.reference.row(book.clip, book.frame)
         length = self.reference.length[book.clip]
-        tracking = self._tracker.track(motion, row)
-        reward, terms = self._reward(tracking)
-        if self._extra_terms:
-            self._add_extra_terms(reward, terms, self._context(motion, row, tracking, previous_action), diverged)
-        if diverged.any():
-            reward[diverged] = 0.0
+        shift = self._shift(self._everyone, motion)
+        reward, terms, tracking = self._rewarder.reward(
+            motion,
+            book.clip,
+            row,
+            target=None if shift is None else self._goal(row, shift),
+            contact_force=self.worlds.contact_force,
+            torque=self.worlds.torque,
+            joint_velocity=self.worlds.qvel[..., 6:],
+            diverged=diverged,
+            frame=book.frame,
+            action=book.previous_action,
+            previous_action=previous_action,
+        )
         failed = (tracking.tracking_error > self.config.termination_distance).any(axis=-1)
         terminated = failed | diverged
         completed = ~terminated & (book.frame >= length - 1)
         truncated = completed if self.max_steps is None else ~terminated & (completed | (self.steps >= self.max_steps))
         book.keep_score(reward, tracking, diverged, length)
         contact_force = self.worlds.contact_force.copy()
-        observation = self._observe(self._everyone, motion)
+        observation = self._observe(self._everyone, motion, shift)
         if diverged.any():
             observation[diverged] = book.observation[diverged]
         book.observation = observation
@@ -290,38 +338,37 @@ class PairSimulation:
             episodes=episodes,
         )
 
-    def _reward(self, tracking: Tracking) -> tuple[Array, dict[str, Array]]:
-        power = rewards.joint_power(self.worlds.torque, self.worlds.qvel[..., 6:])
-        reward = rewards.weigh(tracking.terms, self.config.reward) - self.config.reward.power * power
-        terms = {name: tracking.terms[..., i] for i, name in enumerate(rewards.IMITATION_TERMS)}
-        return reward, {**terms, "power": power}
-
-    def _add_extra_terms(self, reward: Array, terms: dict[str, Array], context: RewardContext, diverged: Bools) -> None:
-        for term in self._extra_terms:
-            terms[term.name] = term.evaluate(context, diverged)
-            if term.weight != 0.0:
-                reward += term.weight * terms[term.name]
-
-    def _context(self, motion: Motion, row: Ids, tracking: Tracking, previous_action: Array) -> RewardContext:
-        return RewardContext(
-            body=self.body,
-            clip=self.clip,
-            frame=self.frame,
-            motion=motion,
-            reference=self.reference,
-            row=row,
-            tracking=tracking,
-            contact_force=self.worlds.contact_force,
-            torque=self.worlds.torque,
-            joint_velocity=self.worlds.qvel[..., 6:],
-            action=self._book.previous_action,
-            previous_action=previous_action,
+    def _led(self) -> tuple[Array, Array] | None:
+        """States of a recipient that is moved along the reference, per substep; see ``Worlds.step``."""
+        if not self.config.kinematic_recipient:
+            return None
+        row, following = (self.reference.row(self.clip, self.frame + step) for step in (0, 1))
+        share = np.linspace(0.0, 1.0, self.config.physics.substeps + 1)[:, None, None]
+        qpos, qvel = (
+            (1.0 - share) * table[row, 1] + share * table[following, 1]
+            for table in (self.reference.qpos, self.reference.qvel)
         )
+        return qpos, qvel
 
-    def _observe(self, ids: Ids, motion: Motion) -> Floats:
+    def _shift(self, ids: Ids, motion: Motion) -> Shift | None:
+        """How far the hand targets of some worlds have moved."""
+        if self._retargeting is None:
+            return None
+        clip = self.clip[ids]
+        return self._retargeting.shift(motion, clip, self.reference.row(clip, self.frame[ids]))
+
+    def _goal(self, row: Ids, shift: Shift | None) -> Goal:
+        goal = self.reference.goal(row)
+        if self._retargeting is not None and shift is not None:
+            self._retargeting.move(goal, shift)
+        return goal
+
+    def _observe(self, ids: Ids, motion: Motion, shift: Shift | None = None) -> Floats:
         """Observation of some worlds, with the reference one step ahead, shape (n, 2, D)."""
-        row = self.reference.row(self.clip[ids], self.frame[ids] + 1)
-        return self._observer.observe(motion, row, self.worlds.contact_force[ids], self._book.previous_action[ids])
+        shift = self._shift(ids, motion) if shift is None else shift
+        goal = self._goal(self.reference.row(self.clip[ids], self.frame[ids] + 1), shift)
+        force, action = self.worlds.contact_force[ids], self._book.previous_action[ids]
+        return self._disturbances.sense(self._streams, ids, self._observer.observe(motion, goal, force, action))
 
     # --- state ---------------------------------------------------------------------------------------------
 

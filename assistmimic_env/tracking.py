@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from . import metrics, rewards, rotations
 from .body import BodySpec
 from .config import RewardConfig
-from .reference import Reference
+from .reference import Goal, Reference
 from .worlds import Motion
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ class Tracking:
         body_error: Distance of every body, shape (N, 2, J) [m].
         tracking_error: Mean over the 16 reset bodies, shape (N, 2) [m].
         height_error: Recipient's pelvis and head against their reference heights, shape (N,) [m].
-        terms: Imitation terms, shape (N, 2, 4).
+        terms: Imitation terms, shape (N, 2, 4); against moved hand targets where there are any.
     """
 
     body_error: Array
@@ -49,17 +49,32 @@ class Tracker:
         self._reset_bodies = body.indices(metrics.RESET_BODIES)
         self._height_bodies = body.indices(metrics.HEIGHT_BODIES)
 
-    def track(self, motion: Motion, row: Ids) -> Tracking:
-        """Compare N worlds with the reference rows of their present time, shape (N,)."""
+    def track(self, motion: Motion, row: Ids, *, target: Goal | None = None, weight: Array | None = None) -> Tracking:
+        """Compare N worlds with the reference.
+
+        Args:
+            motion: How the people move now.
+            row: Reference rows of the present time, shape (N,); what all errors are measured against.
+            target: What the imitation terms are measured against instead.
+            weight: How much each body counts in the imitation terms, shape (N, 2, J); by default all the same.
+        """
         ref, ref_rotation = self._reference.motion[row], self._reference.rotation[row]
         error = motion.linear - ref
         offset = error[:, :, 0]
         distance = np.sqrt(np.einsum("nrji,nrji->nrj", offset, offset))
+        height_error = np.abs(offset[:, 1, self._height_bodies, 2]).max(axis=-1)
+        if target is not None:
+            error, ref_rotation = motion.linear - target.motion, target.rotation
         angle = rotations.angle_between(motion.rotation, ref_rotation)
-        square_angle = np.einsum("nrj,nrj->nr", angle, angle) / angle.shape[-1]
+        if weight is None:
+            square_error = rewards.mean_square(error)
+            square_angle = np.einsum("nrj,nrj->nr", angle, angle) / angle.shape[-1]
+        else:
+            square_error = rewards.weighted_mean_square(error, weight)
+            square_angle = np.einsum("nrj,nrj,nrj->nr", angle, angle, weight) / weight.sum(axis=-1)
         return Tracking(
             body_error=distance,
             tracking_error=distance[..., self._reset_bodies].mean(axis=-1),
-            height_error=np.abs(offset[:, 1, self._height_bodies, 2]).max(axis=-1),
-            terms=rewards.imitation_terms(rewards.mean_square(error), square_angle, self._config),
+            height_error=height_error,
+            terms=rewards.imitation_terms(square_error, square_angle, self._config),
         )

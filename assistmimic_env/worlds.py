@@ -7,14 +7,12 @@ trap that a partial forward pass shows another world's contact forces (``spec/ph
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from .clip import ROLES
 from .errors import ConfigError
 from .scene import Scene
 
@@ -32,6 +30,9 @@ _DIVERGED = [
 ]
 MAX_SPEED = 500.0
 """A component of ``qvel`` beyond this [m/s, rad/s] counts as divergence; random saturating targets stay below 50."""
+
+_OPEN = 1e4
+"""Control of a hold that does not pull [m]: no distance and no speed reaches it."""
 
 _SERVO_FIELDS = ("kp", "kd", "torque_limits")
 
@@ -79,8 +80,10 @@ class WorldsState:
         gain: Gain factors, shape (n, 2, J).
         torque_limit: Torque limits, shape (n, 2, J) [N m]; NaN: the body's own.
         mass_scale: Mass and inertia factors, shape (n, 2).
+        friction_scale: Factors of all sliding friction, shape (n,).
+        hold_point: Where the holds pull in the partner's bodies, shape (n, holds, 3) [m].
 
-    The last three are ``None`` as long as no world's strength or mass was changed.
+    The last five are ``None`` as long as no world's strength, mass, friction or hold was changed.
     """
 
     physics: Array
@@ -90,6 +93,8 @@ class WorldsState:
     gain: Array | None
     torque_limit: Array | None
     mass_scale: Array | None
+    friction_scale: Array | None
+    hold_point: Array | None
 
 
 def _quiet(message: str) -> None:
@@ -119,13 +124,16 @@ class Worlds:
         self._substeps = scene.physics.substeps
         self._people = slice(1, 1 + 2 * self.num_bodies)
         self._servos = 6 * (self.num_bodies - 1)
-        self._hold_rows = self._index_holds()
         self._bind()
+        self._hold_ends, self._hold_rows, self._hold_sum = self._index_holds()
         self._varying = {name: (self._batch.expand(name), rows) for name, rows in scene.varying.items()}
         self._gain: Array | None = None
         self._torque_limit: Array | None = None
         self._mass_scale: Array | None = None
+        self._friction_scale: Array | None = None
+        self._hold_sites: Array | None = None
         self._allocate()
+        self._ctrl[:, self._servos :] = _OPEN
         self._new_state = self._batch.state[0].copy()
         self._batch.forward()
         self._read_forces(slice(None))
@@ -137,14 +145,20 @@ class Worlds:
         self._cvel, self._com = bind("cvel"), bind("subtree_com")
         self._sensors, self._force = bind("sensordata"), bind("actuator_force")
         self._sites = bind("site_xpos")
-        self._hold_ends = np.array([self._ends(index) for index in range(self.num_holds)], dtype=np.intp).reshape(-1, 2)
 
-    def _index_holds(self) -> tuple[Ids, Ids]:
-        """Role and body of both ends of each hold, shapes (holds, 2)."""
-        names = self.scene.body
-        roles = [(ROLES.index(role), 1 - ROLES.index(role)) for role, _, _ in self.scene.holds]
-        bodies = [(names.index(body), names.index(partner)) for _, body, partner in self.scene.holds]
-        return np.array(roles, dtype=np.intp).reshape(-1, 2), np.array(bodies, dtype=np.intp).reshape(-1, 2)
+    def _index_holds(self) -> tuple[Ids, Ids, Array]:
+        """Sites and MuJoCo bodies at both ends of each hold, (holds, 2) each, and what sums them up per body.
+
+        The last is 1 at the hand and -1 at the partner's body, shape (2 J, holds). MuJoCo numbers sites by body.
+        """
+        model, count = self.scene.model, self.num_holds
+        starts = model.tendon_adr[:count]
+        sites = np.array([model.wrap_objid[start : start + 2] for start in starts], dtype=np.intp).reshape(-1, 2)
+        bodies = model.site_bodyid[sites].astype(np.intp)
+        total = np.zeros((2 * self.num_bodies, count))
+        for end, sign in enumerate((1.0, -1.0)):
+            total[bodies[:, end] - 1, np.arange(count)] = sign
+        return sites, bodies, total
 
     def _allocate(self) -> None:
         n, j = self.num_worlds, self.num_bodies
@@ -172,6 +186,18 @@ class Worlds:
             linear=linear, rotation=self._rows(self._xquat, ids), matrix=matrix.reshape(*matrix.shape[:-1], 3, 3)
         )
 
+    @property
+    def centre_of_mass(self) -> Array:
+        """Centres of mass of both people, shape (N, 2, 3) [m]."""
+        return self._com[:, [1, 1 + self.num_bodies]]
+
+    @property
+    def mass(self) -> Array:
+        """What both people really weigh in each world, shape (N, 2) [kg]."""
+        people = np.array([model.body_mass[self._people].reshape(2, -1).sum(axis=-1) for model in self.scene.models])
+        mass = people[self.variant]
+        return mass if self._mass_scale is None else mass * self._mass_scale
+
     def _rows(self, field: Array, ids: Ids | slice) -> Array:
         """The two people's rows of a per-body field, shape (n, 2, J, k); a view where ``ids`` is a slice."""
         rows = field[ids, self._people]
@@ -183,7 +209,7 @@ class Worlds:
 
     @property
     def controls(self) -> Array:
-        """Controls of the last step, or of a later reset: servo targets, then holds; a copy, shape (N, nu)."""
+        """Controls of the last step, or of a later reset: servo targets, then hold lengths; a copy, shape (N, nu)."""
         return self._ctrl.copy()
 
     @property
@@ -195,11 +221,27 @@ class Worlds:
         """Vector from the hand's to the partner's end of each hold, shape (N, holds, 3) [m]."""
         return self._sites[:, self._hold_ends[:, 1]] - self._sites[:, self._hold_ends[:, 0]]
 
-    def _ends(self, index: int) -> list[int]:
-        """Sites at the two ends of a hold (MuJoCo numbers sites by body)."""
-        model = self.scene.model
-        first = model.tendon_adr[index]
-        return [int(site) for site in model.wrap_objid[first : first + 2]]
+    def hold_distance(self) -> Array:
+        """Distance of the two ends of each hold, shape (N, holds) [m]."""
+        gap = self.hold_gap()
+        return np.sqrt(np.einsum("nhi,nhi->nh", gap, gap))
+
+    @property
+    def hold_lengths(self) -> Array:
+        """Lengths beyond which the holds pull, a copy, shape (N, holds) [m]; inf: open."""
+        lengths = self._ctrl[:, self._servos :]
+        return np.where(lengths < _OPEN, lengths, np.inf)
+
+    @property
+    def hold_tension(self) -> Array:
+        """How strongly each hold pulled in the last substep, shape (N, holds) [N]."""
+        return -self._force[:, self._servos :]
+
+    def hands_in_partner(self) -> Array:
+        """The hand's end of each hold in the frame of the partner's body, shape (N, holds, 3) [m]."""
+        rows = self._hold_rows[:, 1]
+        arm = self._sites[:, self._hold_ends[:, 0]] - self._xpos[:, rows]
+        return np.einsum("nhji,nhj->nhi", self._xmat[:, rows].reshape(*arm.shape, 3), arm)
 
     def _read_forces(self, ids: Ids | slice) -> None:
         """Contact sensors report the force on the partner; the force on the own body is the negative.
@@ -209,35 +251,67 @@ class Worlds:
         self.contact_force[ids] = -self._sensors[ids].reshape(-1, *self.contact_force.shape[1:])
         self.torque[ids] = self._force[ids, : self._servos].reshape(-1, *self.torque.shape[1:])
         if self.num_holds:
-            gap = self.hold_gap()[ids]
-            length = np.sqrt(np.einsum("nhi,nhi->nh", gap, gap))
-            pull = gap * (-self._force[ids, self._servos :] / np.maximum(length, 1e-9))[..., None]
-            roles, bodies = self._hold_rows
-            rows = self.contact_force[ids]
-            ends: tuple[Any, Any] = tuple((slice(None), roles[:, end], bodies[:, end]) for end in (0, 1))
-            np.add.at(rows, ends[0], pull)
-            np.add.at(rows, ends[1], -pull)
-            self.contact_force[ids] = rows
+            pull = self.hold_gap()[ids] * (self.hold_tension / np.maximum(self.hold_distance(), 1e-9))[ids, :, None]
+            self.contact_force[ids] += (self._hold_sum @ pull).reshape(-1, *self.contact_force.shape[1:])
 
     # --- acting ----------------------------------------------------------------------------------------
 
-    def step(self, targets: Array, holding: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    def step(
+        self,
+        targets: Array,
+        hold_lengths: Array | None = None,
+        led: tuple[Array, Array] | None = None,
+    ) -> NDArray[np.bool_]:
         """Advance all worlds by one control step.
 
         Args:
             targets: Rotation vectors of the servos, shape (N, 2, 3 (J - 1)) [rad].
-            holding: Which hands hold, shape (N, holds); by default none.
+            hold_lengths: Lengths beyond which the holds pull, shape (N, holds) [m]; inf: open, and so by default.
+            led: Where the recipient is put before every substep and after the last, shape (substeps + 1, N, 3 + 4 J)
+                and (substeps + 1, N, 3 + 3 J); by default it moves by itself.
 
         Returns:
             Worlds that diverged, shape (N,): MuJoCo gave up (they hold the default pose now) or something moves
             faster than ``MAX_SPEED``. They must be reset; all others are untouched by them.
         """
         self._ctrl[:, : self._servos] = targets.reshape(self.num_worlds, -1)
-        self._ctrl[:, self._servos :] = 0.0 if holding is None else holding
-        self._batch.step(nstep=self._substeps, stage=_VEL)
-        self._read_forces(slice(None))
+        self._ctrl[:, self._servos :] = _OPEN if hold_lengths is None else np.minimum(hold_lengths, _OPEN)
+        if led is None:
+            self._batch.step(nstep=self._substeps, stage=_VEL)
+            self._read_forces(slice(None))
+        else:
+            self._step_led(*led)
         runaway = np.abs(self._qvel).max(axis=1) > MAX_SPEED
         return runaway | self._batch.warning[:, _DIVERGED, 1].any(axis=1)
+
+    def _step_led(self, qpos: Array, qvel: Array) -> None:
+        """One control step in which the recipient is moved, not simulated; forces are those of the last substep."""
+        recipient_qpos, recipient_qvel = (
+            field.reshape(self.num_worlds, 2, -1)[:, 1] for field in (self._qpos, self._qvel)
+        )
+        for substep in range(self._substeps + 1):
+            recipient_qpos[:], recipient_qvel[:] = qpos[substep], qvel[substep]
+            if substep < self._substeps:
+                self._batch.step(nstep=1, stage=_VEL)
+        self._read_forces(slice(None))
+        self._batch.forward()
+
+    def attach(self, world: Ids, hold: Ids, point: Array) -> None:
+        """Move the partner's end of some holds, of which world i's is hold i.
+
+        Args:
+            world: Worlds, shape (n,).
+            hold: Holds, shape (n,).
+            point: In the frame of the partner's body, shape (n, 3) [m].
+        """
+        if self._hold_sites is None:
+            self._hold_sites = self._batch.expand("site_pos")
+        site = self._hold_ends[hold, 1]
+        self._hold_sites[world, site] = point
+
+    def push(self, velocity: Array) -> None:
+        """Add to the horizontal velocities of the roots, shape (N, 2, 2) [m/s]."""
+        self.qvel[..., :2] += velocity
 
     def reset(self, ids: Ids, qpos: Array, qvel: Array, targets: Array, variant: Ids | None = None) -> None:
         """Put some worlds into a given state; contact forces and torques become those of that state.
@@ -312,6 +386,24 @@ class Worlds:
         if per_joint == 3:
             forcerange[ids, servos, 0] = -limit
 
+    @property
+    def varies_strength(self) -> bool:
+        """Whether the strength of any world was ever changed."""
+        return self._gain is not None
+
+    def set_friction_scale(self, ids: Ids, scale: Array) -> None:
+        """Multiply the sliding friction of all geoms of some worlds.
+
+        Args:
+            ids: Worlds, shape (n,).
+            scale: Factors relative to the scene, shape (n,).
+        """
+        if self._friction_scale is None:
+            self._friction_scale = np.ones(self.num_worlds)
+        self._friction_scale[ids] = scale
+        friction = self._batch.expand("geom_friction")
+        friction[ids, :, 0] = self.scene.model.geom_friction[:, 0] * scale[:, None]
+
     def set_mass_scale(self, ids: Ids, scale: Array) -> None:
         """Multiply masses *and* inertias of some worlds; costs about 2 ms per world (``mj_setConst``).
 
@@ -341,6 +433,8 @@ class Worlds:
             gain=None if self._gain is None else self._gain[ids].copy(),
             torque_limit=None if self._torque_limit is None else self._torque_limit[ids].copy(),
             mass_scale=None if self._mass_scale is None else self._mass_scale[ids].copy(),
+            friction_scale=None if self._friction_scale is None else self._friction_scale[ids].copy(),
+            hold_point=None if self._hold_sites is None else self._hold_sites[ids][:, self._hold_ends[:, 1]],
         )
 
     def set_state(self, state: WorldsState, ids: Ids) -> None:
@@ -358,6 +452,13 @@ class Worlds:
             self.set_strength(ids, gain=state.gain, torque_limit=state.torque_limit)
         elif self._gain is not None:
             self.set_strength(ids, gain=np.ones(()), torque_limit=np.full((), np.nan))
+        if state.friction_scale is not None:
+            self.set_friction_scale(ids, state.friction_scale)
+        elif self._friction_scale is not None:
+            self.set_friction_scale(ids, np.ones(len(ids)))
+        if state.hold_point is not None:
+            self._hold_sites = self._batch.expand("site_pos")
+            self._hold_sites[ids[:, None], self._hold_ends[:, 1]] = state.hold_point
         scale = np.ones((len(ids), 2)) if state.mass_scale is None else state.mass_scale
         present = np.ones((len(ids), 2)) if self._mass_scale is None else self._mass_scale[ids]
         changed = (scale != present).any(axis=1)

@@ -23,7 +23,6 @@ from assistmimic_env.body import (
     Topology,
     body_names,
     get_body,
-    impaired,
     joint_kind,
     mirrored_name,
     register_body,
@@ -33,6 +32,7 @@ from assistmimic_env.clip import PairClip
 from assistmimic_env.config import Impairment
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.scene import Setting
+from assistmimic_env.strength import impaired
 from assistmimic_env.worlds import Worlds
 
 PHC_BODIES = (

@@ -9,11 +9,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from assistmimic_env.body import BodySpec, impaired, smpl24
+from assistmimic_env.body import BodySpec, smpl24
 from assistmimic_env.clip import ROLES, Furniture
 from assistmimic_env.config import PHYSICS_PRESETS, Impairment, PhysicsConfig
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.scene import Scene, Setting, build_scene, touching_pairs
+from assistmimic_env.strength import impaired
 from assistmimic_env.worlds import Worlds
 
 BODY = smpl24()

@@ -16,11 +16,12 @@ import pytest
 
 from assistmimic_env import rotations
 from assistmimic_env.actuation import action_scale, action_to_target
-from assistmimic_env.body import impaired, smpl24
+from assistmimic_env.body import smpl24
 from assistmimic_env.clip import ROLES, Furniture
 from assistmimic_env.config import PHYSICS_PRESETS, ActuationLaw, Impairment, PhysicsConfig
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.scene import Setting, build_scene
+from assistmimic_env.strength import impaired
 from assistmimic_env.worlds import MAX_SPEED, Worlds
 
 MakeWorlds = Callable[..., Worlds]

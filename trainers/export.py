@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from assistmimic_env.policy import save_policy
+from assistmimic_env.policy import Mixture, save_policy
 
 from .cast import Cast
 from .module import ModuleConfig, PolicyModule
+from .perceptron import Perceptron
 
 
 def policy_tensors(module: PolicyModule, *, averaged: bool = False) -> dict[str, np.ndarray]:
@@ -22,32 +24,45 @@ def policy_tensors(module: PolicyModule, *, averaged: bool = False) -> dict[str,
         averaged: Take the actor averaged over recent updates instead of the present one.
     """
     actor = module.average if averaged else module.actor
-    tensors = {
-        "normalizer.mean": module.normalizer.mean,
-        "normalizer.variance": module.normalizer.variance,
-        "log_std": module.log_std,
-        **{f"actor.{name}": tensor for name, tensor in actor.state_dict().items()},
-    }
+    tensors = {**_normalizer("normalizer", module), "log_std": module.log_std}
+    if module.base is None:
+        tensors |= _network("actor", actor)
+    else:
+        inputs = module.actor.layers[0].weight.shape[1]
+        tensors |= {"actor.0.weight": torch.zeros(2, inputs), "actor.0.bias": torch.ones(2)}
+        tensors |= _normalizer("primitive_normalizer", module)
+        tensors |= _network("primitive.0", module.base) | _network("primitive.1", actor)
     return {name: tensor.detach().cpu().numpy().astype(np.float32) for name, tensor in tensors.items()}
+
+
+def _normalizer(name: str, module: PolicyModule) -> dict[str, torch.Tensor]:
+    return {f"{name}.mean": module.normalizer.mean, f"{name}.variance": module.normalizer.variance}
+
+
+def _network(name: str, network: Perceptron) -> dict[str, torch.Tensor]:
+    return {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
 
 
 def policy_card(
     module: PolicyModule, *, role: str, interface: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The JSON card of a module."""
+    """The JSON card of a module; one with a base is a composer whose two primitives count 1 each."""
     config = ModuleConfig.from_dict(module.model_config)
     layers = module.actor.layers
+    summed = Mixture(primitives=2, hidden=config.hidden, activation=config.activation, ending="none", softmax=False)
+    moving = module.normalizer.count[module.normalizer.count.isfinite()]
     return {
         **interface,
         "role": role,
         "observation_size": layers[0].weight.shape[1],
         "action_size": layers[-1].weight.shape[0],
         "activation": config.activation,
-        "hidden": list(config.hidden),
+        "hidden": list(config.hidden) if module.base is None else [],
+        "mixture": None if module.base is None else summed.to_json(),
         "normalizer": {
             "epsilon": config.epsilon,
             "clip": config.clip,
-            "count": float(module.normalizer.count.min()),  # columns that started later know less; one number for all
+            "count": float(moving.min()) if len(moving) else 0.0,  # columns that started later know less
         },
         "provenance": dict(provenance),
     }

@@ -228,6 +228,8 @@ class PairLearner(PPOTorchLearner):
             list(self.filter_param_dict_for_optimizer(module_gradients_dict, optimizer))
             for _, optimizer in self.get_optimizers_for_module(module_id)
         ]
+        if not any(groups):  # a role that is not trained
+            return module_gradients_dict
         limit = float("inf") if config.grad_clip is None else config.grad_clip
         norms = torch.stack([torch.nn.utils.clip_grad_norm_(group, limit) for group in groups if group])
         finite = bool(torch.isfinite(norms).all())

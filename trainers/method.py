@@ -15,7 +15,7 @@ from typing import Any, Literal
 from assistmimic_env.config import ROLE_NAMES
 from assistmimic_env.errors import ConfigError, did_you_mean
 
-from .run import TRAINING_OPTIONS, RunSettings, default_start
+from .run import ALONE_OPTIONS, TRAINING_OPTIONS, RunSettings, default_start
 from .start import PARTS, ablated
 
 FULL, TRACKING = "full", "tracking"
@@ -98,17 +98,30 @@ class Baseline:
     """Who is trained; empty: both."""
     env_options: Options = field(default_factory=dict)
     """Options of the environment, on top of the method's."""
+    alone_first: bool = False
+    """See `RunSettings.alone_first`."""
+    residual: bool = False
+    """See `RunSettings.residual`."""
 
 
 BASELINES: Mapping[str, Baseline] = {
     "recipient-alone": Baseline(
         summary="the recipient without help: the two pass through each other, and the supporter does not count",
         trained=(RECIPIENT,),
-        env_options={"solo": True, "judged": RECIPIENT, "partner_observations": False},
+        env_options=ALONE_OPTIONS,
     ),
     "frozen-partner": Baseline(
         summary="the recipient keeps what it starts with, the supporter is trained",
         trained=(SUPPORTER,),
+    ),
+    "sequential": Baseline(
+        summary="the recipient is trained alone for half of the steps, then the supporter with it as it is",
+        trained=(SUPPORTER,),
+        alone_first=True,
+    ),
+    "residual": Baseline(
+        summary="both are trained to add to the policy they start with, which stays as it is",
+        residual=True,
     ),
     "kinematic-recipient": Baseline(
         summary="the recipient is moved along the reference, the supporter is trained",
@@ -193,13 +206,16 @@ class Method:
         """
         impairment = {} if recipient is None else {"recipient": recipient}
         env_options = merged(TRAINING_OPTIONS, self.options("env_options"), impairment, options or {})
+        other = BASELINES[self.baseline] if self.baseline else Baseline(summary="")
         return RunSettings(
             env_id=env_id,
             seed=seed,
             env_options=env_options,
             ppo=merged(self.options("ppo"), ppo or {}),
             init_from=self.start(init_from or default_start(RunSettings(env_id=env_id, env_options=env_options))),
-            trained=BASELINES[self.baseline].trained if self.baseline else (),
+            trained=other.trained,
+            alone_first=other.alone_first,
+            residual=other.residual,
         )
 
     def start(self, init_from: str) -> str:

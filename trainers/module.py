@@ -55,6 +55,8 @@ class ModuleConfig:
     """Bound of the normalised observation."""
     init_from: str | None = None
     """An exported policy (`assistmimic_env.policy`) to start from; must be readable on every node."""
+    residual: bool = False
+    """The actor only adds to the policy in `init_from`, which stays as it is; it has the same shape and starts at 0."""
     interface: Mapping[str, Any] | None = None
     """What the environment needs of a policy (`policy_card.policy_interface`); with it, `init_from` may know fewer
     blocks of the observation: the weights of the others start at zero, their statistics without data."""
@@ -84,12 +86,13 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
 
     State: `normalizer.{mean,variance,count}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
     `value_normalizer.{mean,variance,count}`, `state_normalizer.*` of a centralised critic, and
-    `average.<i>.{weight,bias}`, the actor averaged over recent updates.
-    Env runners keep only the first three.
+    `average.<i>.{weight,bias}`, the actor averaged over recent updates; with `residual`, `base.<i>.{weight,bias}`, what
+    the actor adds to. Env runners keep the first three and the base.
     """
 
     normalizer: Normalizer
     actor: Perceptron
+    base: Perceptron | None
     average: Perceptron
     state_normalizer: Normalizer
     critic: Perceptron
@@ -100,12 +103,17 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         config = ModuleConfig.from_dict(self.model_config)
         inputs, outputs = _size(self.observation_space), _size(self.action_space)
         self.normalizer = Normalizer(inputs, epsilon=config.epsilon, clip=config.clip)
-        self.actor = Perceptron((inputs, *config.hidden, outputs), activation=config.activation, output_gain=0.01)
+        widths = (inputs, *config.hidden, outputs)
+        gain = 0.0 if config.residual else 0.01
+        self.actor = Perceptron(widths, activation=config.activation, output_gain=gain)
+        self.base = Perceptron(widths, activation=config.activation, output_gain=0.01) if config.residual else None
         self.log_std = nn.Parameter(torch.full((outputs,), config.log_std), requires_grad=config.learn_log_std)
         self.state_normalizer = Normalizer(config.state_size, epsilon=config.epsilon, clip=config.clip)
         seen = config.state_size or inputs
         self.critic = Perceptron((seen, *config.critic_hidden, 1), activation=config.activation, output_gain=1.0)
         self.value_normalizer = Normalizer(1, clip=0.0)
+        if self.base is not None:
+            self.base.requires_grad_(False)
         if config.init_from is not None:
             self._load(config.init_from, config)
         self.average = copy.deepcopy(self.actor).requires_grad_(False)
@@ -144,6 +152,8 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
 
     def _distribution(self, normalized: Tensor) -> Tensor:
         mean = self.actor(normalized)
+        if self.base is not None:
+            mean = mean + self.base(normalized)
         return torch.cat([mean, self.log_std.expand_as(mean)], dim=-1)
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
@@ -174,11 +184,15 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         policy = narrow if config.interface is None else expand(narrow, config.interface)
         _check(policy, config, _size(self.observation_space), _size(self.action_space))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in policy.tensors.items()}
+        if config.residual:
+            tensors = {name.replace("actor.", "base."): tensor for name, tensor in tensors.items()}
+        new = (*NEW_KEYS, "actor.") if config.residual else NEW_KEYS
         missing, _ = self.load_state_dict(tensors, strict=False)
-        if absent := [key for key in missing if not key.startswith(NEW_KEYS)]:
+        if absent := [key for key in missing if not key.startswith(new)]:
             raise PolicyError(f"{path} lacks {absent}. Export the policy again.")
         known = known_columns(narrow, policy.card.observation_layout)
-        self.normalizer.count[torch.from_numpy(known)] = policy.card.normalizer_count
+        weight = np.inf if config.residual else policy.card.normalizer_count  # what the base knows must not move
+        self.normalizer.count[torch.from_numpy(known)] = weight
         with torch.no_grad():
             self.log_std.fill_(config.log_std)
 

@@ -29,7 +29,7 @@ from .distillation_learner import distilled
 from .export import export_policies
 from .module import ModuleConfig, PolicyModule, blank_module
 from .ppo import assistmimic_ppo
-from .start import FEEDFORWARD, PRIOR, Start, StartSettings, random_modules
+from .start import FEEDFORWARD, PRIOR, RANDOM, Start, StartSettings, random_modules
 from .training import Budget, Watch, lost_work, resume, train, write_json
 
 if TYPE_CHECKING:
@@ -38,8 +38,16 @@ if TYPE_CHECKING:
 
     from assistmimic_env.simulation import PairSimulation
 
+    from .progress import ProgressRecord
+
 TRAINING_OPTIONS: Mapping[str, Any] = {"termination_distance": 0.5, "start_noise": 1.0}
 """The training ends episodes where the evaluation does, and starts them with the same noise."""
+
+ALONE_OPTIONS: Mapping[str, Any] = {"solo": True, "judged": "recipient", "partner_observations": False}
+"""The recipient alone: the two pass through each other, and what becomes of the supporter does not count."""
+
+ALONE = "alone"
+"""Folder of a first stage in which the recipient is alone, below that of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,10 @@ class RunSettings:
     """Train one single-person tracker on all people of the clips, each alone, instead of a pair."""
     trained: tuple[str, ...] = ()
     """Policies that are trained; the others keep what they start with. Empty: all."""
+    residual: bool = False
+    """Train what is added to the start, which stays as it is, see `ModuleConfig.residual`."""
+    alone_first: bool = False
+    """Train the recipient alone for half of the budget, then only `trained`, beside what became of the recipient."""
     distillation: Distillation | None = None
     """Specialists to learn from before PPO, or instead of it; None: PPO only."""
     learner_threads: int = 2
@@ -117,6 +129,10 @@ def start_run(
     """
     if (folder / "run.json").exists():
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
+    if settings.residual and settings.init_from == RANDOM:
+        raise ConfigError("a residual run adds to what it starts from; random weights are no policy to add to.")
+    if settings.alone_first:
+        return _start_in_stages(settings, folder, budget=budget, console=console, watch=watch)
     quiet_logs()
     start = Start.of(settings.init_from, settings.cast)
     settings = with_start_options(settings)
@@ -183,7 +199,7 @@ def ppo_config(settings: RunSettings, module: ModuleConfig, paths: Mapping[str, 
     config = assistmimic_ppo(
         settings.env_id,
         env_options=settings.env_options,
-        module=module,
+        module=replace(module, residual=settings.residual),
         init_from=paths,
         seed=settings.seed,
         env_class=settings.cast.env_class,
@@ -236,6 +252,42 @@ def learner_modules(algorithm: Any) -> dict[str, PolicyModule]:
         modules[name] = blank_module(*sizes, {**spec.model_config, "init_from": None})
         modules[name].set_state(arrays)
     return modules
+
+
+def _start_in_stages(
+    settings: RunSettings, folder: Path, *, budget: Budget, console: Console, watch: Watch
+) -> RunResult:
+    """The recipient alone below `folder / ALONE`, then the run itself, which starts from the result."""
+    half = replace(budget, steps=budget.steps // 2, seconds=budget.seconds / 2)
+    alone = replace(
+        settings, alone_first=False, trained=("recipient",), env_options={**settings.env_options, **ALONE_OPTIONS}
+    )
+    console.print("First stage: the recipient alone.")
+    last: list[ProgressRecord] = []
+
+    def first(algorithm: Algorithm, record: ProgressRecord) -> None:
+        last[:] = [record]
+        watch(algorithm, record)
+
+    def second(algorithm: Algorithm, record: ProgressRecord) -> None:
+        before = last[0]
+        total = replace(record, steps=before.steps + record.steps, seconds=before.seconds + record.seconds)
+        watch(algorithm, total)
+
+    result = start_run(alone, folder / ALONE, budget=half, console=console, watch=first)
+    if not result.finished:
+        console.print(
+            f"The first stage was stopped. Finish it with --resume {folder / ALONE}, then train with "
+            f"--baseline frozen-partner --init-from {folder / ALONE / 'policies' / 'trained'}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return result
+    console.print("Second stage: the supporter.")
+    trained = str(folder / ALONE / "policies" / "trained")
+    return start_run(
+        replace(settings, alone_first=False, init_from=trained), folder, budget=half, console=console, watch=second
+    )
 
 
 def _first_policies(

@@ -35,7 +35,7 @@ from .export import policy_card, policy_tensors
 from .method import FULL, Method
 from .module import PolicyModule
 from .plots import plot_study
-from .run import RunSettings, evaluation_options, learner_modules, start_run
+from .run import ALONE, RunSettings, evaluation_options, learner_modules, start_run
 from .training import Budget, write_json
 
 QUANTITIES = (
@@ -172,7 +172,8 @@ def _run(config: StudyConfig, settings: RunSettings, name: str, folder: Path, co
     if not result.finished:
         raise KeyboardInterrupt
     seconds = time.monotonic() - began - curve.seconds
-    before = curve.measure(load_pair(folder / "policies" / "start"), config.rollouts)
+    begun = folder / ALONE if settings.alone_first else folder
+    before = curve.measure(load_pair(begun / "policies" / "start"), config.rollouts)
     final = curve.measure(load_pair(folder / "policies" / "trained"), config.final_rollouts)
     points = [{"steps": 0, "seconds": 0.0, **before}, *curve.points]
     report = {"arm": name, "seed": settings.seed, "seconds": round(seconds, 1), "points": points, "final": final}

@@ -62,7 +62,7 @@ def train(
         method: full, or tracking: imitation only, everything else as the environment has it.
         ablate: Leave these out: retargeting, contact-reward, coupling, assist, grip, partner-obs, curriculum,
             physical-starts, weight-init (random weights, no feed-forward stage), feedforward.
-        baseline: Train otherwise: recipient-alone, frozen-partner, kinematic-recipient.
+        baseline: Train otherwise: sequential, kinematic-recipient, frozen-partner, residual, recipient-alone.
         recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.

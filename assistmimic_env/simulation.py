@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import rotations
 from .actuation import action_scale, action_to_target
+from .clearance import Clearance
 from .clip import PairClip
 from .config import EnvConfig
 from .disturbances import Disturbances
@@ -27,6 +28,7 @@ from .reference import Goal, build_reference
 from .retargeting import Retargeting, Shift
 from .rewarder import Rewarder
 from .scene import Setting, build_scene
+from .state_bank import PairState
 from .strength import Strength, impaired, perturbed
 from .tracking import Tracking
 from .worlds import Motion, Worlds, WorldsState
@@ -131,6 +133,8 @@ class PairSimulation:
         healthy = [clip.bodies for clip in self.reference.clips]
         weak = [setting.bodies for setting in self.scene.settings]
         self._strength = Strength.of(healthy, weak, (config.supporter, config.recipient))
+        noisy = config.start_noise > 0.0
+        self._clearance = Clearance(self.scene, self.reference.qpos, config.noise) if noisy else None
         self._streams = Streams(np.arange(num_worlds))
         latency = config.randomisation.latency
         self._book = Book.empty(num_worlds, self.body.num_dofs, self.layout.size, latency)
@@ -208,17 +212,23 @@ class PairSimulation:
             self.worlds.set_mass_scale(self._everyone, np.stack([np.ones_like(mass), mass], axis=-1))
             self.worlds.set_friction_scale(self._everyone, friction)
 
-    def reset(self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None) -> Floats:
-        """Start new episodes on the reference, with the configured start noise.
+    def reset(
+        self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None, state: PairState | None = None
+    ) -> Floats:
+        """Start new episodes on the reference with the configured start noise, or in given states.
 
         Args:
             ids: Worlds, shape (n,).
             clip: Clip per world, shape (n,); by default drawn.
             frame: First frame per world, shape (n,), clamped so that one step remains; by default as
                 ``config.start`` says.
+            state: Simulated states of both people to start in (at the given clip and frame), without noise.
 
         Returns:
             Their first observations, shape (n, 2, D).
+
+        Raises:
+            ConfigError: A state that does not fit.
         """
         draws = self._streams.uniform(ids, 2)
         count = len(self.reference.clips)
@@ -229,10 +239,19 @@ class PairSimulation:
             frame = uniform if self.config.start == "uniform" else np.zeros_like(last_start)
         frame = np.clip(frame, 0, last_start)
         row = self.reference.row(chosen, frame)
-        qpos, qvel = self._noisy(ids, self.reference.qpos[row], self.reference.qvel[row])
-        targets = self.reference.target[row].reshape(len(ids), 2, -1)
+        if state is None:
+            qpos, qvel = self._noisy(ids, self.reference.qpos[row], self.reference.qvel[row])
+            if self._clearance is not None:
+                qpos = self._clearance.resolve(qpos, chosen, row)
+            targets = self.reference.target[row].reshape(len(ids), 2, -1)
+        else:
+            state.check(len(ids), self.body.num_bodies)
+            qpos, qvel = state.qpos, state.qvel
+            targets = action_to_target(state.action, self.action_scale, self.config.actuation).reshape(len(ids), 2, -1)
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         self._book.begin(ids, chosen, frame)
+        if state is not None:
+            self._book.previous_action[ids] = state.action
         self._set_strength(ids)
         if self.config.randomisation.latency:
             self._book.delay[ids] = self._disturbances.latency(self._streams, ids)
@@ -371,6 +390,11 @@ class PairSimulation:
         return self._disturbances.sense(self._streams, ids, self._observer.observe(motion, goal, force, action))
 
     # --- state ---------------------------------------------------------------------------------------------
+
+    def pair_state(self, ids: Ids) -> PairState:
+        """Copies of both people's states in some worlds, as ``reset`` takes them."""
+        qpos, qvel = self.worlds.generalised_state(ids)
+        return PairState(qpos=qpos, qvel=qvel, action=self._book.previous_action[ids])
 
     def get_state(self, ids: Ids) -> SimulationState:
         """Copy everything that decides how some worlds go on."""

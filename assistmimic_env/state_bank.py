@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import ConfigError
+
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ids = NDArray[np.intp]
@@ -34,6 +36,20 @@ class PairState:
     qpos: Array
     qvel: Array
     action: Array
+
+    def check(self, worlds: int, bodies: int) -> None:
+        """Refuse states of another number of worlds or of another body.
+
+        Raises:
+            ConfigError: Naming the array, its shape and the one expected.
+        """
+        for name, size in (("qpos", 3 + 4 * bodies), ("qvel", 3 + 3 * bodies), ("action", 3 * (bodies - 1))):
+            shape = getattr(self, name).shape
+            if shape != (worlds, 2, size):
+                raise ConfigError(
+                    f"state.{name} has shape {shape}, expected {(worlds, 2, size)}: {worlds} worlds are reset and a "
+                    f"person has {bodies} bodies. Take states from `pair_state` of the same environment."
+                )
 
     def pack(self) -> Array:
         """One row per world, shape (n, S)."""

@@ -16,6 +16,7 @@ from .errors import ActionError, ClipError, ConfigError, did_you_mean
 from .layout import Layout
 from .reference import Reference
 from .simulation import PairSimulation, SimulationState, Transition
+from .state_bank import PairState
 from .worlds import Worlds
 
 Floats = NDArray[np.float32]
@@ -116,7 +117,12 @@ class VectorEnv:
         return by_role(observation), {"clip": self.simulation.clip.copy(), "frame": self.simulation.frame.copy()}
 
     def reset_worlds(
-        self, ids: Ids | Sequence[int], *, clip: Ids | None = None, frame: Ids | None = None
+        self,
+        ids: Ids | Sequence[int],
+        *,
+        clip: Ids | None = None,
+        frame: Ids | None = None,
+        state: PairState | None = None,
     ) -> Observations:
         """Start a new episode in some worlds only.
 
@@ -124,11 +130,15 @@ class VectorEnv:
             ids: Worlds, shape (n,).
             clip: Index of the clip of each, shape (n,); drawn by default.
             frame: First frame of each, shape (n,), clamped so that one step remains; by default as configured.
+            state: Simulated states to start in at these frames (``simulation.pair_state``); by default the reference.
 
         Returns:
             The current observations of all worlds, role -> (N, D).
+
+        Raises:
+            ConfigError: A world that does not exist, or a state that does not fit.
         """
-        self.simulation.reset(self._ids(ids), clip=clip, frame=frame)
+        self.simulation.reset(self._ids(ids), clip=clip, frame=frame, state=state)
         return by_role(self.simulation.observation)
 
     def step(

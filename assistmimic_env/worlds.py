@@ -203,9 +203,9 @@ class Worlds:
         rows = field[ids, self._people]
         return rows.reshape(len(rows), 2, self.num_bodies, -1)
 
-    def generalised_state(self) -> tuple[Array, Array]:
-        """Copies of ``qpos``, shape (N, 2, 3 + 4 J), and ``qvel``, shape (N, 2, 3 + 3 J), as `reset` takes them."""
-        return self._qpos.reshape(self.num_worlds, 2, -1).copy(), self.qvel.copy()
+    def generalised_state(self, ids: Ids | slice = slice(None)) -> tuple[Array, Array]:
+        """Copies of ``qpos``, shape (n, 2, 3 + 4 J), and ``qvel``, shape (n, 2, 3 + 3 J), as `reset` takes them."""
+        return self._qpos.reshape(self.num_worlds, 2, -1)[ids].copy(), self.qvel[ids].copy()
 
     @property
     def controls(self) -> Array:

@@ -108,14 +108,14 @@ def start_errors(scale: float, worlds: int = 300) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_start_noise_has_the_documented_standard_deviations(scale: float) -> None:
-    """Times the scale, without bias; heights stay, and the two people's noises are independent."""
+    """Times the scale, without bias; the two people's noises are independent. Only contacts move heights, a little."""
     errors, noise = start_errors(scale), EnvConfig().noise
     for name in ("root_rotation", "joint_angle", "root_velocity", "joint_velocity"):
         expected = scale * getattr(noise, name)
         assert errors[name].std() == pytest.approx(expected, rel=0.08), name
         assert np.abs(errors[name].mean()) < 0.1 * expected
     assert errors["root_position"][..., :2].std() == pytest.approx(scale * noise.root_position, rel=0.08)
-    np.testing.assert_allclose(errors["root_position"][..., 2], 0.0, atol=1e-12)
+    assert np.abs(errors["root_position"][..., 2]).max() < 0.03 * scale
     np.testing.assert_allclose(errors["root_spin"], 0.0, atol=1e-12)
     supporter, recipient = errors["joint_velocity"].swapaxes(0, 1).reshape(2, -1)
     assert abs(np.corrcoef(supporter, recipient)[0, 1]) < 0.03

@@ -166,6 +166,37 @@ def mean_over_frames(values: ArrayLike, frames: ArrayLike) -> Array:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def max_over_frames(values: ArrayLike, frames: ArrayLike) -> Array:
+    """Find the largest value of a log over the first frames of each rollout.
+
+    Args:
+        values: Log, shape (..., time, channels), NaN where nothing was measured.
+        frames: Number of frames to look at, shape (...).
+
+    Returns:
+        Maxima, shape (..., channels); NaN where no frame was measured.
+    """
+    values = np.asarray(values, np.float64)
+    inside = np.arange(values.shape[-2]) < np.asarray(frames)[..., None]
+    largest = np.where(inside[..., None] & np.isfinite(values), values, -np.inf).max(axis=-2)
+    return np.where(np.isfinite(largest), largest, np.nan)
+
+
+def spread_over_frames(values: ArrayLike, frames: ArrayLike) -> Array:
+    """Norm of the standard deviations of each axis over the first frames; of a centre of mass, its (in)stability.
+
+    Args:
+        values: Log, shape (..., time, axes), NaN where nothing was measured.
+        frames: Number of frames to look at, shape (...).
+
+    Returns:
+        Spread in the unit of the values, shape (...); NaN where no frame was measured.
+    """
+    values = np.asarray(values, np.float64)
+    deviation = values - mean_over_frames(values, frames)[..., None, :]
+    return np.sqrt(mean_over_frames(deviation**2, frames).sum(axis=-1))
+
+
 def success(error: ArrayLike, length: ArrayLike, *, threshold: float = FAILURE_DISTANCE) -> Bools:
     """Whether no agent's mean error passed the threshold before the clip ended (the paper's success).
 

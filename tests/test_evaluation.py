@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 import assistmimic_env
-from assistmimic_env import evaluation, metrics, rotations
+from assistmimic_env import metrics, pose_errors, quantities, rotations, touch
 from assistmimic_env.body import get_body
-from assistmimic_env.clip import ROLES, PairClip
-from assistmimic_env.config import CONTROL_DT, EnvConfig
+from assistmimic_env.clip import ROLES, Contact, PairClip
+from assistmimic_env.config import CONTROL_DT, env_config
 from assistmimic_env.errors import ActionError, ConfigError, MissingDependencyError, PolicyError
-from assistmimic_env.evaluation import Evaluation, Recording, RolloutLog, compare, evaluate, frames, record
+from assistmimic_env.evaluation import Evaluation, compare, evaluate, frames, record
 from assistmimic_env.policy import HoldPolicy, Policy, PolicyCard, RandomPolicy, policy_interface
+from assistmimic_env.recording import Recording
 from assistmimic_env.registry import resolve_clips
+from assistmimic_env.rollout_log import RolloutLog
 from assistmimic_env.vector import VectorEnv
 
 BODY = get_body("smpl24")
@@ -40,7 +42,7 @@ def make_clip(num_frames: int = 24, name: str = "stand") -> PairClip:
 
 def make_vec(**options: Any) -> VectorEnv:
     """An environment of one short clip."""
-    return VectorEnv([make_clip()], 1, config=EnvConfig(**options), threads=1, name="Test/Stand-v0")
+    return VectorEnv([make_clip()], 1, config=env_config(**options), threads=1, name="Test/Stand-v0")
 
 
 def holding() -> dict[str, Any]:
@@ -68,7 +70,7 @@ def test_holding_beats_thrashing(result: Evaluation) -> None:
     assert thrashing["success_50"].mean == 0.0
     assert holding["task_success"].mean > 0.5
     assert holding["mpjpe_common"].high < thrashing["mpjpe_common"].low
-    assert {estimate.n for estimate in holding.values()} == {10}
+    assert {holding[name].n for name in ("survived", "task_success", "mpjpe", "max_torque")} == {10}
 
 
 def test_logs_end_at_the_failure(result: Evaluation) -> None:
@@ -79,14 +81,27 @@ def test_logs_end_at_the_failure(result: Evaluation) -> None:
     for rollout, count in enumerate(frames_judged):
         assert np.isfinite(log.tracking_error[rollout, :count]).all()
         assert log.tracking_error[rollout, count - 1].max() > 0.5 >= log.tracking_error[rollout, : count - 1].max()
-        for array in (log.tracking_error, log.body_error, log.height_error, log.contact_force, log.support_force):
-            assert np.isnan(array[rollout, count:]).all()
+        for name in (
+            "tracking_error",
+            "height_error",
+            "contact_force",
+            "support_force",
+            "region_force",
+            "torque",
+            "com",
+        ):
+            assert np.isnan(getattr(log, name)[rollout, count:]).all(), name
+        for name, values in log.errors.items():
+            first = 1 if name == "acceleration_error" else 0
+            assert np.isfinite(values[rollout, first:count]).all(), name
+            assert np.isnan(values[rollout, count:]).all(), name
+        assert not log.touching[rollout, count:].any()
 
 
 def test_common_horizon_is_that_of_the_shortest(result: Evaluation) -> None:
     """Over the common horizon the pair that survives is judged on the other's frames."""
     horizon = result.logs["random"].frames(0.5)
-    expected = [log[:count].mean() for log, count in zip(result.logs["hold"].body_error, horizon, strict=True)]
+    expected = [log[:count].mean() for log, count in zip(result.logs["hold"].errors["mpjpe"], horizon, strict=True)]
     np.testing.assert_allclose(result.per_rollout["hold"]["mpjpe_common"], expected, rtol=1e-12)
     np.testing.assert_array_equal(result.per_rollout["random"]["mpjpe_common"], result.per_rollout["random"]["mpjpe"])
 
@@ -116,7 +131,7 @@ def test_same_call_gives_the_same_numbers(result: Evaluation) -> None:
 def test_number_of_worlds_does_not_change_independent_policies(result: Evaluation) -> None:
     """Rollouts are the same one at a time."""
     single = evaluate(make_vec(), holding(), rollouts=3, seed=7, num_worlds=1, threads=1)
-    np.testing.assert_array_equal(single.logs["policy"].body_error, result.logs["hold"].body_error[:3])
+    np.testing.assert_array_equal(single.logs["policy"].errors["mpjpe"], result.logs["hold"].errors["mpjpe"][:3])
 
 
 def test_training_settings_of_the_environment_do_not_leak() -> None:
@@ -136,31 +151,46 @@ def test_clips_take_turns_with_their_own_length() -> None:
     assert result.clips == ("stand", "short")
     np.testing.assert_array_equal(log.clip, [0, 1, 0, 1, 0])
     np.testing.assert_array_equal(log.length, [23, 11, 23, 11, 23])
-    assert np.isnan(log.body_error[1, 11:]).all()
+    assert np.isnan(log.errors["mpjpe"][1, 11:]).all()
     assert result.summary["policy"]["survived"].mean == 1.0
 
 
 def make_log(**changes: Any) -> RolloutLog:
-    """Two perfect rollouts of 30 frames."""
+    """Two perfect rollouts of 30 frames, in which nobody touches anybody."""
+    frames, zeros = (2, 30), np.zeros((2, 30, 2))
+    names = (*(frame + part for frame in pose_errors.FRAMES for part in pose_errors.PARTS), "velocity_error")
     log = RolloutLog(
         seed=np.arange(2),
         clip=np.zeros(2, np.intp),
         length=np.full(2, 30),
-        tracking_error=np.zeros((2, 30, 2)),
-        body_error=np.zeros((2, 30, 2)),
-        height_error=np.zeros((2, 30)),
-        contact_force=np.zeros((2, 30, 2)),
-        support_force=np.zeros((2, 30, 1)),
+        mass=np.full(2, 50.0),
         physics_error=np.zeros(2, np.bool_),
+        tracking_error=zeros,
+        height_error=np.zeros(frames),
+        errors=dict.fromkeys((*names, "acceleration_error"), zeros),
+        touching=np.zeros((*frames, 2, 2), np.bool_),
+        expected=np.zeros((*frames, 2, 2), np.bool_),
+        contact_force=zeros,
+        support_force=np.zeros((*frames, 1)),
+        region_force=np.zeros((*frames, len(touch.REGIONS))),
+        torque=np.zeros((*frames, 1 + len(quantities.TORQUE_GROUPS))),
+        com=np.zeros((*frames, 3)),
     )
     return replace(log, **changes)
+
+
+def per_rollout(log: RolloutLog) -> dict[str, Any]:
+    """Its quantities, compared with itself."""
+    common = metrics.success(log.tracking_error, log.length)
+    return log.per_rollout(failure_distance=0.5, horizon=log.frames(0.5), common=common)
 
 
 def test_shift_by_d_reports_d_per_role() -> None:
     """Roles are reported apart and together."""
     error = np.zeros((2, 30, 2))
     error[..., 0], error[..., 1] = 0.1, 0.3
-    values = make_log(body_error=error).per_rollout(failure_distance=0.5, horizon=np.full(2, 30))
+    log = make_log()
+    values = per_rollout(replace(log, errors={**log.errors, "mpjpe": error}))
     np.testing.assert_allclose(values["mpjpe_supporter"], 0.1)
     np.testing.assert_allclose(values["mpjpe_recipient"], 0.3)
     np.testing.assert_allclose(values["mpjpe"], 0.2)
@@ -170,33 +200,121 @@ def test_divergence_is_never_a_success() -> None:
     """A world that exploded in its last frame measured nothing there, and fails."""
     error = np.zeros((2, 30, 2))
     error[1, 29] = np.nan
-    log = make_log(tracking_error=error, physics_error=np.array([False, True]))
-    values = log.per_rollout(failure_distance=0.5, horizon=np.full(2, 30))
+    values = per_rollout(make_log(tracking_error=error, physics_error=np.array([False, True])))
     np.testing.assert_array_equal(values["success_50"], [True, False])
     np.testing.assert_array_equal(values["task_success"], [True, False])
 
 
 def test_every_reported_quantity_has_a_unit() -> None:
     """Nothing is reported that is not documented, nothing is documented that is not reported."""
-    assert set(make_log().per_rollout(failure_distance=0.5, horizon=np.full(2, 30))) == set(evaluation.UNITS)
+    assert set(per_rollout(make_log())) == set(quantities.UNITS)
+    assert {name for names in quantities.TABLES.values() for name in names} <= set(quantities.UNITS)
+
+
+def test_everything_is_frozen_at_the_failure() -> None:
+    """What happens after the failing frame changes nothing, in any quantity."""
+    rng = np.random.default_rng(0)
+    error = np.zeros((2, 30, 2))
+    error[:, 10] = 0.6
+    log = make_log(tracking_error=error)
+    later = slice(11, None)
+
+    def noisy(values: np.ndarray) -> np.ndarray:
+        changed = values.copy()
+        changed[:, later] = rng.uniform(size=changed[:, later].shape) > 0.5
+        return changed
+
+    names = ("height_error", "touching", "expected", "contact_force", "support_force", "region_force", "torque", "com")
+    changes = {name: noisy(getattr(log, name)) for name in names}
+    errors = {name: noisy(values) for name, values in log.errors.items()}
+    for name, values in per_rollout(replace(log, errors=errors, **changes)).items():
+        np.testing.assert_array_equal(values, per_rollout(log)[name], err_msg=name)
+
+
+def test_weight_share_is_one_when_the_supporter_carries_the_recipient() -> None:
+    """Of the recipient's mass in that world: twice as heavy, half the share."""
+    values = per_rollout(make_log(support_force=np.full((2, 30, 1), 490.5), mass=np.array([50.0, 100.0])))
+    np.testing.assert_allclose(values["weight_share"], [1.0, 0.5])
+    np.testing.assert_allclose(values["support_force"], 490.5)
+
+
+def test_balance_is_reported_for_common_successes_only() -> None:
+    """A rollout that one of the compared pairs fails tells nothing about the other's balance."""
+    com = np.zeros((2, 30, 3))
+    com[:, ::2] = [0.06, 0.08, 0.24]
+    log = make_log(com=com)
+    values = log.per_rollout(failure_distance=0.5, horizon=log.length, common=np.array([True, False]))
+    np.testing.assert_allclose(values["com_std"], [0.13, np.nan])
+    np.testing.assert_allclose(values["com_std_xy"], [0.05, np.nan])
+
+
+def test_comparison_uses_common_successes(result: Evaluation) -> None:
+    """Thrashing always fails, so nobody's balance is reported beside it; alone, holding has one."""
+    assert result.summary["hold"]["com_std"].n == 0
+    alone = evaluate(make_vec(), holding(), rollouts=3, threads=1)
+    assert alone.summary["policy"]["com_std"].n > 0
+
+
+def test_differences_are_paired(result: Evaluation) -> None:
+    """To the first pair, on the same seeds."""
+    difference = result.differences["hold"]["survived"]
+    expected = result.summary["hold"]["survived"].mean - result.summary["random"]["survived"].mean
+    assert difference.mean == pytest.approx(expected)
+    assert difference.low > 0.0
+    assert set(result.differences) == {"hold"}
+
+
+def push(monkeypatch: pytest.MonkeyPatch, vec: VectorEnv, force: np.ndarray) -> None:
+    """Let the simulation report these forces of the partner, shape (2, J, 3)."""
+    step = type(vec.simulation).step
+
+    def pushed(self: Any, action: Any) -> Any:
+        return replace(step(self, action), contact_force=np.broadcast_to(force, (self.num_worlds, *force.shape)))
+
+    monkeypatch.setattr(type(vec.simulation), "step", pushed)
 
 
 def test_support_force_is_the_weight_that_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Partner forces are summed over bodies: as magnitudes per role, and upwards on the recipient."""
-    vec = make_vec()
-    step = type(vec.simulation).step
-
-    def pushed(self: Any, action: Any) -> Any:
-        force = np.zeros((self.num_worlds, 2, BODY.num_bodies, 3))
-        force[:, 1, :2] = [0.0, 30.0, 40.0]
-        force[:, 0, 5] = [0.0, -60.0, -80.0]
-        return replace(step(self, action), contact_force=force)
-
-    monkeypatch.setattr(type(vec.simulation), "step", pushed)
+    vec, force = make_vec(recipient={"mass": 0.5}), np.zeros((2, BODY.num_bodies, 3))
+    force[1, :2] = [0.0, 30.0, 40.0]
+    force[0, 5] = [0.0, -60.0, -80.0]
+    push(monkeypatch, vec, force)
     summary = evaluate(vec, holding(), rollouts=1, threads=1).summary["policy"]
     assert summary["contact_force_supporter"].mean == pytest.approx(100.0)
     assert summary["contact_force_recipient"].mean == pytest.approx(100.0)
     assert summary["support_force"].mean == pytest.approx(80.0)
+    assert summary["weight_share"].mean == pytest.approx(80.0 / (0.5 * BODY.mass * 9.81), rel=1e-6)
+    assert summary["force_peak_pelvis"].mean == pytest.approx(50.0)
+    assert summary["force_mean_legs"].mean == pytest.approx(50.0)
+    assert summary["force_peak_head"].mean == 0.0
+
+
+def test_contacts_are_compared_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clip wants the supporter's left hand for half of the time; it touches always, and a right hand beside it."""
+    half = 11.5 * CONTROL_DT
+    contact = Contact(role="supporter", body="L_Hand", partner_body="R_Shoulder", start=0.0, end=half)
+    clip = replace(make_clip(), contacts=(contact,))
+    vec, force = VectorEnv([clip], 1, threads=1), np.zeros((2, BODY.num_bodies, 3))
+    force[0, BODY.index("L_Wrist")] = force[0, BODY.index("R_Hand")] = [5.0, 0.0, 0.0]
+    push(monkeypatch, vec, force)
+    result = evaluate(vec, holding(), rollouts=1, threads=1, start_noise=0.0)
+    assert result.summary["policy"]["survived"].mean == 1.0
+    assert result.summary["policy"]["contact_recall"].mean == 1.0
+    assert result.summary["policy"]["contact_precision"].mean == pytest.approx(11 / (2 * 23))
+    assert result.summary["policy"]["contact_precision_recipient"].n == 0
+
+
+def test_masses_and_torques_are_those_of_the_simulation() -> None:
+    """The centre of mass and the mass are MuJoCo's; the torque's norm is that of all joints."""
+    vec = make_vec(recipient={"mass": 0.7}, perturbation={"recipient": {"mass": 1.2}})
+    log = evaluate(vec, holding(), rollouts=2, threads=1, start_noise=0.0).logs["policy"]
+    np.testing.assert_allclose(log.mass, 0.84 * BODY.mass, rtol=1e-6)
+    still = log.com[0, 0]
+    np.testing.assert_allclose(still[:2], [1.6, 0.0], atol=0.05)
+    assert 0.85 < still[2] < 1.15
+    assert (log.torque[..., 0] >= log.torque[..., 1:].max(axis=-1)).all()
+    assert log.torque[..., 0].max() > 0.0
 
 
 @pytest.mark.parametrize("env", [spec.id for spec in assistmimic_env.list_envs()])
@@ -262,8 +380,33 @@ def test_exported_policies_are_evaluated() -> None:
     """Zero weights are the T-pose."""
     pair = {role: make_policy(role=role) for role in ROLES}
     result = compare(make_vec(), {"exported": pair, "hold": holding()}, rollouts=2, threads=1)
-    np.testing.assert_array_equal(result.logs["exported"].body_error, result.logs["hold"].body_error)
+    np.testing.assert_array_equal(result.logs["exported"].com, result.logs["hold"].com)
     assert result.actors["exported"]["recipient"] == "recipient of a test"
+
+
+def test_pairs_may_have_options_of_their_own() -> None:
+    """What a policy observes or how its servos work may differ; the result says so."""
+    own = {"expmap": {"actuation": "expmap"}}
+    result = compare(make_vec(), {"so3": holding(), "expmap": holding()}, rollouts=2, threads=1, own_options=own)
+    assert result.to_json()["policies"]["expmap"]["own_options"] == {"actuation": "expmap"}
+    assert result.config["actuation"] == "so3"
+    assert not np.array_equal(result.logs["so3"].torque, result.logs["expmap"].torque)
+
+
+def test_pairs_with_different_tasks_are_not_compared() -> None:
+    """A healthy and a weak recipient are two tasks."""
+    own = {"b": {"recipient": "needs-help"}}
+    with pytest.raises(ConfigError, match="'a' and 'b' cannot be compared: their recipient differs"):
+        compare(make_vec(), {"a": holding(), "b": holding()}, rollouts=1, own_options=own)
+
+
+def test_domain_randomisation_of_the_training_does_not_leak() -> None:
+    """A vector environment that randomises is measured without it."""
+    vec = make_vec(randomisation={"mass": (2.0, 2.0), "push_interval": 0.1, "observation_noise": 0.1})
+    log = evaluate(vec, holding(), rollouts=2, threads=1).logs["policy"]
+    plain = evaluate(make_vec(), holding(), rollouts=2, threads=1).logs["policy"]
+    np.testing.assert_array_equal(log.com, plain.com)
+    np.testing.assert_array_equal(log.mass, plain.mass)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +467,7 @@ def test_recordings_end_with_the_rollout(result: Evaluation) -> None:
             count = log.frames(0.5)[index]
             assert len(recording.position) == count + 1
             error = metrics.body_error(recording.position, recording.ref_position).mean(axis=-1)
-            np.testing.assert_allclose(error[1:], log.body_error[index, :count], rtol=1e-12)
+            np.testing.assert_allclose(error[1:], log.errors["mpjpe"][index, :count], rtol=1e-12)
 
 
 def test_recorded_rollout_is_the_evaluated_one(result: Evaluation) -> None:

@@ -88,6 +88,30 @@ def test_mean_over_frames_stops_at_the_given_frame() -> None:
     assert np.isnan(metrics.mean_over_frames(np.full((3, 2), np.nan), 3)).all()
 
 
+def test_max_over_frames_stops_at_the_given_frame() -> None:
+    """Later frames have no effect, missing ones are skipped, per channel."""
+    values = np.array([[1.0, -5.0], [np.nan, -4.0], [9.0, 9.0]])
+    np.testing.assert_array_equal(metrics.max_over_frames(values, 2), [1.0, -4.0])
+    np.testing.assert_array_equal(metrics.max_over_frames(np.stack([values, values]), [3, 1]), [[9, 9], [1, -5]])
+    assert np.isnan(metrics.max_over_frames(np.full((3, 2), np.nan), 3)).all()
+
+
+def test_spread_of_a_point_that_jumps_between_two_places() -> None:
+    """Half of the distance between them; a point that stays or is never seen spreads by 0 or not at all."""
+    values = np.zeros((10, 3))
+    values[::2] = [0.2, 0.4, 0.4]
+    assert metrics.spread_over_frames(values, 10) == pytest.approx(0.3)
+    assert metrics.spread_over_frames(values, 1) == 0.0
+    assert np.isnan(metrics.spread_over_frames(np.full((4, 3), np.nan), 4))
+
+
+def test_spread_of_a_circle_is_its_radius() -> None:
+    """Per-axis deviations r / sqrt(2), whose norm is r; where the circle is does not matter."""
+    angle = np.linspace(0.0, 2 * np.pi, 200, endpoint=False)
+    circle = np.stack([3.0 + 0.1 * np.cos(angle), 0.1 * np.sin(angle)], axis=-1)
+    assert metrics.spread_over_frames(circle, 200) == pytest.approx(0.1)
+
+
 def test_evaluated_frames_include_the_failing_one() -> None:
     """A policy that fails at once is judged on one frame; one that survives on the whole clip."""
     np.testing.assert_array_equal(metrics.evaluated_frames([0, 4, 10], [10, 10, 10]), [1, 5, 10])

@@ -1,0 +1,50 @@
+"""Options of an environment as a person writes them: `key=value` words, merged from several places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assistmimic_env.errors import ConfigError
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """Read options from `KEY=VALUE`.
+
+    Args:
+        words: Such as `recipient=needs-help` or `reward.assist=0.2`: dots in the key go into mappings, and a value that
+            is no JSON is text.
+
+    Raises:
+        ConfigError: A word is no `KEY=VALUE`.
+    """
+    options: dict[str, Any] = {}
+    for word in words:
+        key, separator, text = word.partition("=")
+        names = key.split(".")
+        if not separator or not all(names):
+            raise ConfigError(f"the option '{word}' has no key or no '='. Write KEY=VALUE, such as grip=none.")
+        value = _value(text)
+        for name in reversed(names):
+            value = {name: value}
+        options = merged(options, value)
+    return options
+
+
+def merged(*options: Mapping[str, Any]) -> dict[str, Any]:
+    """Join options, also inside of mappings; later ones win."""
+    joined: dict[str, Any] = {}
+    for each in options:
+        for name, value in each.items():
+            before = joined.get(name)
+            both = isinstance(before, Mapping) and isinstance(value, Mapping)
+            joined[name] = merged(before, value) if both else value
+    return joined
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -372,8 +372,8 @@ class ContactConfig:
     near: float = 0.1
     far: float = 0.25
     closeness: float = 2.5
-    force: float = 30.0
-    limit: float = 200.0
+    force: float = 100.0
+    limit: float = 250.0
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -394,25 +394,30 @@ class GripConfig:
     """Whether and how hands hold the partner (see ``grip``).
 
     Attributes:
-        mode: ``none``: hands only touch; ``reference``: a hand holds while the clip says so and it is near enough.
-        stiffness: Of the clasp beyond touching [N/m].
+        mode: ``none``: hands only touch; ``reference``: a hand holds while the clip says so and it is near enough;
+            ``automatic``: a hand of either person closes on the partner's arm or hand where it touches, until it slips.
+        stiffness: Of the clasp beyond the length at which it closed [N/m].
         damping: Of the clasp [N s/m].
         strength: Tension at which it slips [N].
-        release: Distance beyond touching at which it opens [m].
+        release: Distance beyond touching, or in the mode ``automatic`` beyond closing, at which it opens [m].
+        reach: Distance of the surfaces at which a hand closes by itself, only in the mode ``automatic`` [m].
     """
 
-    mode: Literal["none", "reference"] = "none"
+    mode: Literal["none", "reference", "automatic"] = "none"
     stiffness: float = 10_000.0
     damping: float = 100.0
     strength: float = 300.0
     release: float = 0.1
+    reach: float = 0.02
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_choice("grip.mode", self.mode, ("none", "reference"))
-        for name, high in (("stiffness", 20_000.0), ("damping", 300.0), ("strength", 5_000.0), ("release", 10.0)):
+        _require_choice("grip.mode", self.mode, ("none", "reference", "automatic"))
+        stable = "a value in [100, 20000] N/m (softer does not hold, stiffer is unstable)"
+        require(100.0 <= self.stiffness <= 20_000.0, "grip.stiffness", self.stiffness, stable)
+        for name, high in (("damping", 300.0), ("strength", 5_000.0), ("release", 10.0), ("reach", 1.0)):
             value = getattr(self, name)
-            require(0.0 <= value <= high, f"grip.{name}", value, f"a value in [0, {high:g}] (stiffer is unstable)")
+            require(0.0 <= value <= high, f"grip.{name}", value, f"a value in [0, {high:g}]")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ import mujoco.batch
 import numpy as np
 from numpy.typing import NDArray
 
-from .body import BodySpec, Geom
+from .body import BodySpec, Geom, Point
 from .clip import ROLES, Furniture
 from .config import ActuationLaw, GripConfig, PhysicsConfig
 from .errors import ConfigError
@@ -127,7 +127,7 @@ def build_scene(
     holds = tuple(sorted({hold.key for setting in settings for hold in setting.holds}))
     models = []
     for setting in settings:
-        spec = _draft(setting, boxes, excludes, physics, actuation, solo)
+        spec = draft(setting, boxes, excludes, physics, actuation, solo)
         for key in holds:
             _add_hold(spec, setting, key, GripConfig() if grip is None else grip)
         models.append(spec.compile())
@@ -162,7 +162,7 @@ def _touching_at_rest(body: BodySpec) -> set[tuple[str, str]]:
     return {tuple(sorted((body.names[a - 1], body.names[b - 1]), key=body.index)) for a, b in owners}  # type: ignore[misc]
 
 
-def _draft(
+def draft(
     setting: Setting,
     boxes: int,
     excludes: Sequence[tuple[str, str]],
@@ -170,7 +170,16 @@ def _draft(
     actuation: ActuationLaw,
     solo: bool,
 ) -> mujoco.MjSpec:
-    """One variant, without its holds."""
+    """One variant, without its holds.
+
+    Args:
+        setting: What it shows.
+        boxes: Furniture slots.
+        excludes: Pairs of bodies of one person that must not collide, see `touching_pairs`.
+        physics: Integration settings.
+        actuation: Servo law.
+        solo: The two people pass through each other.
+    """
     spec = mujoco.MjSpec()
     spec.modelname = "assistmimic"
     _set_options(spec, physics)
@@ -334,24 +343,36 @@ def _set_gains(servo: mujoco.MjsActuator, body: BodySpec, index: int, force_rang
 
 
 def _add_hold(spec: mujoco.MjSpec, setting: Setting, key: Key, grip: GripConfig) -> None:
-    """A tendon that pulls with min(strength, stiffness (length - rest) + damping speed) x control.
-
-    A variant without this hold gets the tendon too, so that all variants have equal sizes; it is never switched on.
-    """
+    """The clasp of one hold; a variant without it gets one too, for equal sizes, and leaves it open."""
     hold = next((hold for hold in setting.holds if hold.key == key), None)
     role, body, partner_body = key
     partner = ROLES[1 - ROLES.index(role)]
-    name = f"hold_{role}_{body}_{partner_body}"
-    ends = ((f"{role}_{body}", hold and hold.point), (f"{partner}_{partner_body}", hold and hold.partner_point))
+    nowhere = (0.0, 0.0, 0.0)
+    ends = {
+        f"{role}_{body}": hold.point if hold else nowhere,
+        f"{partner}_{partner_body}": hold.partner_point if hold else nowhere,
+    }
+    add_clasp(spec, f"hold_{role}_{body}_{partner_body}", ends, grip)
+
+
+def add_clasp(spec: mujoco.MjSpec, name: str, ends: Mapping[str, Point], grip: GripConfig) -> None:
+    """A tendon that pulls with stiffness (length - control) + damping speed, within 0 and the strength [N].
+
+    Args:
+        spec: Where.
+        name: Of tendon and actuator.
+        ends: The two bodies -> where it pulls in their frames [m].
+        grip: Stiffness, damping and strength.
+    """
     tendon = spec.add_tendon(name=name, rgba=[0.2, 0.7, 0.3, 0.5], width=0.005)
-    for end, point in ends:
-        spec.body(end).add_site(name=f"{name}_{end}", pos=list(point or (0.0, 0.0, 0.0)), size=[0.01, 0.01, 0.01])
+    for end, point in ends.items():
+        spec.body(end).add_site(name=f"{name}_{end}", pos=list(point), size=[0.01, 0.01, 0.01])
         tendon.wrap_site(f"{name}_{end}")
     servo = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_TENDON)
-    servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_AFFINE, mujoco.mjtBias.mjBIAS_NONE
-    gain = np.zeros(len(servo.gainprm))
-    gain[:3] = (hold.rest if hold else 0.0) * grip.stiffness, -grip.stiffness, -grip.damping
-    servo.gainprm = gain
+    servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+    gain, bias = np.zeros(len(servo.gainprm)), np.zeros(len(servo.biasprm))
+    gain[0], bias[1], bias[2] = grip.stiffness, -grip.stiffness, -grip.damping
+    servo.gainprm, servo.biasprm = gain, bias
     servo.forcelimited, servo.forcerange = True, [-grip.strength, 0.0]
 
 

@@ -52,6 +52,7 @@ COMMANDS = Group(
     summary="Two simulated people, one helping the other: train them, measure them, watch them.",
     commands={
         "train": Command(target="train:train", summary="Train a supporter and a recipient. Start: train quickstart"),
+        "distill": Command(target="distill:distill", summary="Make one pair of policies of several specialists"),
         "eval": Command(target="evaluate:evaluate", summary="Measure a pair of policies on fixed seeds"),
         "render": Command(target="render:render", summary="Make a video, or a film strip, of a pair of policies"),
         "study": Command(target="study:study", summary="Train in several ways with several seeds, and compare"),

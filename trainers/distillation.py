@@ -193,6 +193,6 @@ class Distillation:
 
 def ramp(update: int, start: int, stop: int) -> float:
     """0 until `start`, 1 from `stop` on, linear in between; a step where they are equal."""
-    if update >= stop:
-        return 1.0
-    return max(0.0, (update - start) / (stop - start))
+    if start < update < stop:
+        return (update - start) / (stop - start)
+    return 1.0 if update >= stop else 0.0

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
 from .errors import PolicyError
-from .policy_card import ANY_ROLE, FORMAT, ROLES, VERSION, Mixture, PolicyCard, policy_interface
+from .policy_card import ANY_ROLE, FORMAT, ROLES, VERSION, Mixture, PolicyCard, TrainedIn, policy_interface
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_ROLE", "FORMAT", "ROLES", "VERSION", "Actor", "HoldPolicy", "Mixture", "Policy", "PolicyCard", "RandomPolicy",
-    "load_pair", "policy_interface", "save_policy", "write_atomically",
+    "TrainedIn", "load_pair", "policy_interface", "save_policy", "write_atomically",
 ]  # fmt: skip
 
 MAX_TENSOR_BYTES: Final = 256 * 2**20
@@ -149,6 +149,8 @@ class Policy:
         """
         played = {} if role is None or self.role == ANY_ROLE else {"role": role}
         expected = {**interface, "action_size": action_size, **played}
+        if self.card.layout_version is None:
+            expected.pop("layout_version", None)  # a card from before there were versions; its blocks are compared
         found = {name: self.card.to_json().get(name) for name in expected}
         differences = _differences(_plain(expected), _plain(found))
         if differences:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .actuation import KNEE_FLEXION_SCALE, TARGET_LIMIT
 from .config import CONTROL_DT, ActuationLaw
 from .errors import PolicyError
+from .layout import VERSION as LAYOUT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,9 @@ ACTIVATIONS: Final = ("silu", "relu", "elu", "tanh")
 """What may stand between the layers."""
 
 MAX_LAYERS: Final = 16
+MAX_OPTION_DEPTH: Final = 4
+MAX_OPTIONS: Final = 256
+MAX_TEXT: Final = 256
 MAX_PRIMITIVES: Final = 16
 
 
@@ -43,8 +47,8 @@ def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: 
         actuation: The environment's servo law.
 
     Returns:
-        ``observation_layout``, ``actuation``, ``body``, ``control_dt`` and ``upright`` of a card, for `Policy.check`
-        and for export.
+        ``observation_layout``, ``layout_version``, ``actuation``, ``body``, ``control_dt`` and ``upright`` of a card,
+        for `Policy.check` and for export.
     """
     blocks: dict[str, tuple[int, int]] = {}
     stop = 0
@@ -54,6 +58,7 @@ def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: 
             blocks[name] = (block.start, stop)
     return {
         "observation_layout": blocks,
+        "layout_version": LAYOUT_VERSION,
         "actuation": actuation_interface(actuation),
         "body": body.name,
         "control_dt": CONTROL_DT,
@@ -114,6 +119,39 @@ class Mixture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedIn:
+    """The environment that a policy was trained in, as `assistmimic_env.make` takes it.
+
+    Options are only checked to be few and plain here; whoever makes the environment checks what they say.
+    """
+
+    id: str
+    """Id of the environment."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options by name: numbers, words, flags, and lists and mappings of them."""
+
+    @classmethod
+    def of(cls, id: str, options: Mapping[str, Any]) -> TrainedIn:
+        """From options as Python has them; one that a card cannot hold, such as infinity, is left out."""
+        plain = {name: asdict(value) if is_dataclass(value) else value for name, value in options.items()}  # type: ignore[arg-type]
+        return cls(id=id, options={name: value for name, value in plain.items() if _is_plain(value, MAX_OPTION_DEPTH)})
+
+    @classmethod
+    def from_json(cls, environment: Mapping[str, Any], *, where: str) -> TrainedIn:
+        """Check a JSON object; `PolicyError` says which key is wrong."""
+        read = _Reader(where, environment)
+        options = read.mapping("options")
+        if not _is_plain(options, MAX_OPTION_DEPTH + 1) or _count(options) > MAX_OPTIONS:
+            expected = f"at most {MAX_OPTIONS} numbers, words and flags, nested at most {MAX_OPTION_DEPTH} deep"
+            raise read.fail("options", expected)
+        return cls(id=read.text("id", most=MAX_TEXT), options=options)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the environment as a JSON object; `from_json` is its inverse."""
+        return {"id": self.id, "options": dict(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyCard:
     """What a policy is and which environment it fits; the JSON half of an export."""
 
@@ -149,6 +187,10 @@ class PolicyCard:
     """Gains, armature and torque limit it was trained with, for people: an environment may weaken one on purpose."""
     mixture: Mixture | None = None
     """The primitives, if its network is a composer."""
+    layout_version: int | None = None
+    """`layout.VERSION` of its observation, if it is known."""
+    environment: TrainedIn | None = None
+    """What it was trained in, if it is known."""
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any], *, where: str = "card") -> PolicyCard:
@@ -169,7 +211,8 @@ class PolicyCard:
         read.equal("version", VERSION)
         normalizer = _Reader(f"{where}, normalizer", read.mapping("normalizer"))
         size = read.integer("observation_size", 1, 10**6)
-        mixture = read.optional("mixture")
+        mixture, environment = read.optional("mixture"), read.optional("environment")
+        known = card.get("layout_version") is not None
         return cls(
             role=read.choice("role", (*ROLES, ANY_ROLE)),
             observation_layout=read.layout("observation_layout", size),
@@ -187,12 +230,20 @@ class PolicyCard:
             upright=read.boolean("upright", default=True),
             servo=read.optional("servo"),
             mixture=None if mixture is None else Mixture.from_json(mixture, where=f"{where}, mixture"),
+            layout_version=read.integer("layout_version", 1, 10**6) if known else None,
+            environment=None
+            if environment is None
+            else TrainedIn.from_json(environment, where=f"{where}, environment"),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as a JSON object; `from_json` is its inverse."""
-        optional = {"servo": None if self.servo is None else dict(self.servo)}
-        optional["mixture"] = None if self.mixture is None else self.mixture.to_json()
+        optional = {
+            "servo": None if self.servo is None else dict(self.servo),
+            "mixture": None if self.mixture is None else self.mixture.to_json(),
+            "layout_version": self.layout_version,
+            "environment": None if self.environment is None else self.environment.to_json(),
+        }
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -265,9 +316,9 @@ class _Reader:
             raise self.fail(key, "one of " + ", ".join(choices))
         return value
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, *, most: int = 10**6) -> str:
         value = self.values.get(key)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not 0 < len(value) <= most:
             raise self.fail(key, "a name")
         return value
 
@@ -323,6 +374,25 @@ class _Reader:
         if stop != size:
             raise self.fail(key, f"blocks that end at observation_size = {size}, they end at {stop}")
         return layout
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether a value is made of finite numbers, short words and flags, in lists and mappings at most so deep."""
+    if isinstance(value, Mapping):
+        inside = depth > 0 and all(isinstance(key, str) and len(key) <= MAX_TEXT for key in value)
+        return inside and all(_is_plain(item, depth - 1) for item in value.values())
+    if isinstance(value, list | tuple):
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= MAX_TEXT)
+
+
+def _count(value: object) -> int:
+    """Number of leaves of nested lists and mappings."""
+    if isinstance(value, Mapping):
+        return sum(_count(item) for item in value.values())
+    return sum(_count(item) for item in value) if isinstance(value, list | tuple) else 1
 
 
 def _is_integer(value: object) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -61,7 +62,7 @@ class Quantity:
         return f"{mean} ({low} to {high})" if low else mean
 
     def _number(self, value: float) -> str:
-        return f"{self.scale * value + 0.0:.{self.digits}f}" if value == value else ""
+        return f"{round(self.scale * value, self.digits) + 0.0:.{self.digits}f}" if math.isfinite(value) else ""
 
 
 def _percent(title: str, meaning: str, unit: str = RATE) -> Quantity:
@@ -83,13 +84,8 @@ def _torque(title: str, meaning: str) -> Quantity:
 def _with_roles(name: str, quantity: Quantity) -> dict[str, Quantity]:
     """A quantity of both people's mean, and of each."""
     return {name: quantity} | {
-        f"{name}_{role}": Quantity(
-            unit=quantity.unit,
-            meaning=f"{quantity.meaning}; {role} only",
-            title=f"{quantity.title}, {role}",
-            scale=quantity.scale,
-            shown=quantity.shown,
-            digits=quantity.digits,
+        f"{name}_{role}": replace(
+            quantity, meaning=f"{quantity.meaning}; {role} only", title=f"{quantity.title}, {role}"
         )
         for role in ROLES
     }
@@ -98,8 +94,8 @@ def _with_roles(name: str, quantity: Quantity) -> dict[str, Quantity]:
 def _errors() -> dict[str, Quantity]:
     frames = {
         "mpjpe": ("MPJPE", "mean distance from the reference"),
-        "mpjpe_root": ("MPJPE root", "the same after moving the pelvis to the reference's"),
-        "mpjpe_pa": ("MPJPE PA", "the same after the best move, turn and scaling of each person (Procrustes)"),
+        "mpjpe_root": ("MPJPE root", "mean distance after moving the pelvis to the reference's"),
+        "mpjpe_pa": ("MPJPE PA", "mean distance after the best move, turn and scaling of each person (Procrustes)"),
     }
     parts = {"": "all bodies", "_body": "without wrists and hands", "_hands": "wrists and hands"}
     found: dict[str, Quantity] = {}
@@ -123,7 +119,7 @@ def _errors() -> dict[str, Quantity]:
 _SUCCESS: Final = {
     "survived": _percent("survived", "share of the clip before the failure", "share"),
     "success_50": _percent("SR@0.5", "nobody's mean error of 16 bodies passed 0.5 m (the paper's success)"),
-    "success_25": _percent("SR@0.25", "the same with 0.25 m"),
+    "success_25": _percent("SR@0.25", "nobody's mean error of 16 bodies passed 0.25 m"),
     "task_success": _percent(
         "task success",
         "SR@0.5, and the recipient's pelvis and head within 0.15 m of their reference height over the last 0.5 s",
@@ -142,7 +138,9 @@ _CONTACT: Final = {
         for role in ROLES
     },
     "support_force": _newton("support", "net upward force of the supporter on the recipient; negative: pressed down"),
-    "weight_share": _percent("weight carried", "the same over the recipient's real weight in that world", "share"),
+    "weight_share": _percent(
+        "weight carried", "net upward force of the supporter on the recipient over the recipient's real weight", "share"
+    ),
 }
 
 _STRENGTH: Final = {
@@ -161,7 +159,7 @@ _STRENGTH: Final = {
         shown="mm",
     ),
     "com_std_xy": Quantity(
-        unit="m", meaning="the same without the height", title="COM spread xy", scale=1000.0, shown="mm"
+        unit="m", meaning="COM spread without the height", title="COM spread xy", scale=1000.0, shown="mm"
     ),
 }
 

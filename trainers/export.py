@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from assistmimic_env.policy import Mixture, save_policy
+from assistmimic_env.policy import Mixture, TrainedIn, save_policy
 
 from .cast import Cast
 from .module import ModuleConfig, PolicyModule
@@ -75,6 +75,7 @@ def export_module(
     role: str,
     interface: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    environment: TrainedIn | None = None,
     averaged: bool = False,
 ) -> Path:
     """Write one policy.
@@ -85,12 +86,14 @@ def export_module(
         role: supporter, recipient or, for a single person, any.
         interface: What the environment decides, from `assistmimic_env.policy.policy_interface`.
         provenance: Where it comes from; free, for people.
+        environment: What it was trained in.
         averaged: See `policy_tensors`.
 
     Returns:
         The path of the JSON card.
     """
     card = policy_card(module, role=role, interface=interface, provenance=provenance)
+    card["environment"] = None if environment is None else environment.to_json()
     return save_policy(path, policy_tensors(module, averaged=averaged), card)
 
 
@@ -101,6 +104,7 @@ def export_policies(
     cast: Cast,
     interface: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    environment: TrainedIn | None = None,
     averaged: bool = False,
 ) -> Path:
     """Write the policies of a cast into a folder and return the folder; arguments as for `export_module`."""
@@ -111,6 +115,7 @@ def export_policies(
             role=role,
             interface=interface,
             provenance=provenance,
+            environment=environment,
             averaged=averaged,
         )
     return folder

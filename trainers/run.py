@@ -21,6 +21,7 @@ from rich.console import Console
 
 import assistmimic_env
 from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
+from assistmimic_env.policy import TrainedIn
 
 from .cast import PAIR, SOLO, Cast
 from .cluster import quiet_logs, ray_session, require_files
@@ -85,6 +86,12 @@ class RunSettings:
     def cast(self) -> Cast:
         """Who is trained."""
         return SOLO if self.solo else PAIR
+
+    @property
+    def environment(self) -> TrainedIn:
+        """What the cards of the policies say they were trained in."""
+        alone = {"solo": True} if self.solo else {}
+        return TrainedIn.of(self.env_id, {**self.env_options, **alone})
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -306,6 +313,7 @@ def _first_policies(
         cast=cast,
         interface=cast.interface(simulation),
         provenance={"method": "random weights", "seed": seed},
+        environment=settings.environment,
     )
     console.print(f"Start: {settings.init_from} ...", highlight=False, soft_wrap=True)
     modules, report = start.modules(
@@ -322,6 +330,7 @@ def _first_policies(
         cast=cast,
         interface=cast.interface(simulation),
         provenance={"method": start.word, **start.paths, "seed": seed, **report},
+        environment=settings.environment,
     )
     if report:
         samples, seconds = report["samples"], report["seconds"]
@@ -352,6 +361,7 @@ def _train_and_export(
                 "iteration": algorithm.iteration,
                 "clips": [clip.name for clip in simulation.reference.clips],
             },
+            environment=settings.environment,
             averaged=True,
         )
     finally:

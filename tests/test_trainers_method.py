@@ -133,10 +133,25 @@ def test_the_recipient_alone_is_judged_alone() -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_keep_the_components(name: str) -> None:
     """But for what they are about."""
-    own = set(flat(dict(BASELINES[name].env_options), "env"))
-    changed = differences(settings(), settings(name))
-    assert {one for one in changed if not one.startswith("run.")} == own
-    assert changed - own == {"run.trained"}
+    baseline = BASELINES[name]
+    own = set(flat(dict(baseline.env_options), "env"))
+    run = {"run.trained": bool(baseline.trained), "run.alone_first": baseline.alone_first}
+    run["run.residual"] = baseline.residual
+    assert differences(settings(), settings(name)) == own | {one for one, differs in run.items() if differs}
+
+
+def test_baselines_are_what_they_are_called() -> None:
+    trained = {name: baseline.trained for name, baseline in BASELINES.items()}
+    assert trained == {
+        "recipient-alone": ("recipient",),
+        "frozen-partner": ("supporter",),
+        "sequential": ("supporter",),
+        "residual": (),
+        "kinematic-recipient": ("supporter",),
+    }
+    assert [name for name, baseline in BASELINES.items() if baseline.alone_first] == ["sequential"]
+    assert [name for name, baseline in BASELINES.items() if baseline.residual] == ["residual"]
+    assert settings("kinematic-recipient").env_options["kinematic_recipient"]
 
 
 @pytest.mark.parametrize(

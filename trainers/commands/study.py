@@ -10,6 +10,17 @@ from typing import Annotated
 
 import tyro
 
+COLUMNS = {
+    "task_success": ("task success %", 100.0),
+    "success_50": ("SR@0.5 %", 100.0),
+    "survived": ("survived %", 100.0),
+    "mpjpe": ("MPJPE mm", 1000.0),
+    "mpjpe_recipient": ("recipient mm", 1000.0),
+    "mpjpe_supporter": ("supporter mm", 1000.0),
+    "support_force": ("support N", 1.0),
+}
+"""Quantity -> heading and factor of its column."""
+
 
 def study(
     env: Annotated[str, tyro.conf.Positional] = "AssistMimic/SitToStand-v0",
@@ -42,11 +53,11 @@ def study(
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     import assistmimic_env
     from assistmimic_trainers.method import read_options
-    from assistmimic_trainers.study import QUANTITIES, StudyConfig, study
+    from assistmimic_trainers.study import StudyConfig, study
 
     console = Console()
     spec = assistmimic_env.spec(env)
@@ -58,14 +69,14 @@ def study(
     path = study(config, folder, console=console)
     report = json.loads(path.read_text())
     for title in ("final", "difference"):
-        table = Table(title, *QUANTITIES)
+        table = Table(Column(title, overflow="fold"), *(heading for heading, _ in COLUMNS.values()))
         for name, measured in report[title].items():
-            table.add_row(name, *(_cell(measured[quantity]) for quantity in QUANTITIES))
+            table.add_row(name, *(_cell(measured[quantity], scale) for quantity, (_, scale) in COLUMNS.items()))
         console.print(table, markup=False)
     console.print(f"{path}\n{path.with_suffix('.png')}", highlight=False, soft_wrap=True)
 
 
-def _cell(measured: Mapping[str, float | None]) -> str:
+def _cell(measured: Mapping[str, float | None], scale: float) -> str:
     """A mean and its 95 % interval over seeds."""
-    text = f"{measured['mean']:.3f}"
-    return text if measured["low"] is None else f"{text} ({measured['low']:.3f} to {measured['high']:.3f})"
+    mean, low, high = (None if value is None else f"{scale * value:.0f}" for value in measured.values())
+    return f"{mean}" if low is None else f"{mean} ({low} to {high})"

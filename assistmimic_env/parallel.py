@@ -130,15 +130,16 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
 
         Args:
             seed: Restart the random stream; without it the stream goes on.
-            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise; other keys are ignored.
+            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise, ``state`` (a ``PairState``) is
+                where to start instead of on the reference; other keys are ignored.
 
         Returns:
             Observations and (empty) infos by agent.
         """
         seed_streams(self.simulation, seed, first=not self._seeded)
         self._seeded = True
-        clip, frame = start_options(self.simulation, options)
-        observation = self.simulation.reset(np.arange(1), clip=clip, frame=frame)
+        clip, frame, state = start_options(self.simulation, options)
+        observation = self.simulation.reset(np.arange(1), clip=clip, frame=frame, state=state)
         self.agents = list(ROLES)
         if self.render_mode == "human":
             self.render()

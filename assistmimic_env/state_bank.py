@@ -144,9 +144,16 @@ class StateBank:
         self._count[worlds] = 0
 
     def draw(self, clip: int, random: np.random.Generator) -> tuple[int, Array] | None:
-        """Frame and packed state, drawn from a clip's; ``None`` if there is none."""
+        """Frame and packed state, one of those nearest to a frame drawn uniformly; ``None`` if the clip has none.
+
+        Late frames are reached from all starts and stored most; drawn as they come, they would take most starts.
+        """
         stored = self._stored.get(clip)
-        return stored[random.integers(len(stored))] if stored else None
+        if not stored:
+            return None
+        distance = np.abs(np.array([frame for frame, _ in stored]) - random.integers(self._last_start[clip] + 1))
+        nearest = np.flatnonzero(distance == distance.min())
+        return stored[nearest[random.integers(nearest.size)]]
 
     def get_state(self) -> State:
         """What is stored, the oldest first: ``clip`` (S,), ``frame`` (S,) and packed ``state`` (S, size)."""

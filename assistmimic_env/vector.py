@@ -105,15 +105,16 @@ class VectorEnv:
             seed: World i draws from the stream of ``seed + i``; without it the streams go on (or start at
                 random the first time).
             options: ``clip`` (name, index, or an index per world) and ``frame`` (or one per world) fix what is
-                drawn otherwise. Other keys are ignored, as PettingZoo's conformance test expects.
+                drawn otherwise; ``state`` as in ``reset_worlds``. Other keys are ignored, as PettingZoo's conformance
+                test expects.
 
         Returns:
             Observations, role -> (N, D), and an info dictionary.
         """
         seed_streams(self.simulation, seed, first=not self._seeded)
         self._seeded = True
-        clip, frame = start_options(self.simulation, options)
-        observation = self.simulation.reset(np.arange(self.num_envs), clip=clip, frame=frame)
+        clip, frame, state = start_options(self.simulation, options)
+        observation = self.simulation.reset(np.arange(self.num_envs), clip=clip, frame=frame, state=state)
         return by_role(observation), {"clip": self.simulation.clip.copy(), "frame": self.simulation.frame.copy()}
 
     def reset_worlds(
@@ -319,8 +320,10 @@ def seed_streams(simulation: PairSimulation, seed: int | None, *, first: bool) -
     simulation.seed(np.uint64(int(seed) % 2**64) + offsets)
 
 
-def start_options(simulation: PairSimulation, options: Mapping[str, Any] | None) -> tuple[Ids | None, Ids | None]:
-    """Clip and frame per world from reset options; ``None`` where they are to be drawn."""
+def start_options(
+    simulation: PairSimulation, options: Mapping[str, Any] | None
+) -> tuple[Ids | None, Ids | None, PairState | None]:
+    """Clip and frame per world and the state from reset options; ``None`` where they are to be drawn."""
     options = {} if options is None else options
     clip, frame = options.get("clip"), options.get("frame")
     names = [c.name for c in simulation.reference.clips]
@@ -330,7 +333,10 @@ def start_options(simulation: PairSimulation, options: Mapping[str, Any] | None)
                 f"this environment has no clip '{clip}'.{did_you_mean(clip, names)} Clips: {', '.join(names)}."
             )
         clip = names.index(clip)
-    return _per_world(simulation, "clip", clip, len(names)), _per_world(simulation, "frame", frame, None)
+    state = options.get("state")
+    if state is not None and not isinstance(state, PairState):
+        raise ConfigError(f"reset option state is a {type(state).__name__}, expected a PairState of `pair_state`.")
+    return _per_world(simulation, "clip", clip, len(names)), _per_world(simulation, "frame", frame, None), state
 
 
 def _per_world(simulation: PairSimulation, name: str, value: Any, count: int | None) -> Ids | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -26,13 +25,14 @@ from assistmimic_env.errors import ConfigError  # noqa: E402
 from assistmimic_env.vector import joint_state_of  # noqa: E402
 from assistmimic_trainers.adapter import ROLES, world_seed  # noqa: E402
 from assistmimic_trainers.advantage import generalized_advantage  # noqa: E402
-from assistmimic_trainers.batched_runner import FAILURES_PER_WORLD, BatchedEnvRunner, torch_threads  # noqa: E402
-from assistmimic_trainers.checkpoint import FAILURES, CheckpointStore  # noqa: E402
+from assistmimic_trainers.batched_runner import BatchedEnvRunner, torch_threads  # noqa: E402
+from assistmimic_trainers.checkpoint import SCHEDULE, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
 from assistmimic_trainers.learner import LearnerOptions, matmul_precision  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.ppo import PairEnvRunner, assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.rollout import JOINT, RolloutChunk, concatenate  # noqa: E402
+from assistmimic_trainers.schedule import DEFAULTS, FAILURES_PER_WORLD  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns about its own deprecations
 
@@ -357,7 +357,7 @@ def test_focused_starts_lie_shortly_before_failures() -> None:
         focus=1.0, num_envs_per_env_runner=2, env_options={"clips": standing_clip(60), "termination_distance": 0.1}
     )
     runner.sample(num_timesteps=60)
-    failures = [frame for frames in runner.focus._failures.values() for frame in frames]
+    failures = [frame for frames in runner.schedule.sampler.failures.values() for frame in frames]
     assert failures
     starts = runner.env.simulation.frame - runner.env.simulation.steps
     assert all(any(start == max(0, f - lag) for f in failures for lag in range(8, 31)) for start in starts)
@@ -404,7 +404,7 @@ def test_the_bare_environment_gives_what_the_chunk_holds() -> None:
     """Replaying the recorded actions in a vector environment with the same seed repeats observations and rewards."""
     runner = make_runner()
     (chunk,) = runner.sample()
-    options = {key: value for key, value in runner.config.env_config.items() if key not in ("id", "focus")}
+    options = {key: value for key, value in runner.config.env_config.items() if key not in ("id", *DEFAULTS)}
     env = make_vec(WORLDS, **options)
     observation, _ = env.reset(seed=world_seed(runner._seed, 0))
     column = {role: {n: c.reshape(WORLDS, STEPS, -1) for n, c in chunk.columns[role].items()} for role in ROLES}
@@ -617,7 +617,7 @@ def test_advantages_are_normalised_over_the_chosen_rows(scope: str, runner: Batc
 
 @pytest.mark.parametrize("runners", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: int, tmp_path: Path) -> None:
-    """The clip weights of the focus: all runners of a restored algorithm know what all runners had seen."""
+    """All runners of a restored algorithm know what all runners had seen."""
     options = {"clips": standing_clip(60), "termination_distance": 0.1}
     algorithm = make_config(focus=0.5, num_env_runners=runners, env_options=options).build_algo()
     store = CheckpointStore(folder=tmp_path)
@@ -628,15 +628,16 @@ def test_a_checkpoint_remembers_where_episodes_failed(session: None, runners: in
     finally:
         algorithm.stop()
 
-    def focus_of(runner: Any) -> dict[int, list[int]] | None:  # local: it goes to processes that do not know this file
-        return runner.focus.get_state() if runner.env else None
+    def failures_of(runner: Any) -> dict[int, list[int]] | None:  # local: it goes to processes without this file
+        return runner.schedule.sampler.failures if runner.env else None
 
-    saved = {int(clip): frames for clip, frames in json.loads((store.latest() / FAILURES).read_text()).items()}
-    assert len(saved[0]) > 0
+    with np.load(store.latest() / SCHEDULE, allow_pickle=False) as arrays:
+        saved = arrays["failures"][:, 1].tolist()
+    assert saved
     restored = store.load()
     try:
-        states = restored.env_runner_group.foreach_env_runner(focus_of)
-        kept = {clip: frames[-FAILURES_PER_WORLD * WORLDS :] for clip, frames in saved.items()}
+        states = restored.env_runner_group.foreach_env_runner(failures_of)
+        kept = {0: saved[-FAILURES_PER_WORLD * WORLDS :]}
         assert [state for state in states if state is not None] == [kept] * max(runners, 1)
     finally:
         restored.stop()

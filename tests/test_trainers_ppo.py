@@ -20,7 +20,7 @@ from assistmimic_env.policy import Policy, load_pair
 torch = pytest.importorskip("torch")
 ray = pytest.importorskip("ray")
 
-from assistmimic_trainers.adapter import ROLES, FailureFocus, PairEnv, world_seed  # noqa: E402
+from assistmimic_trainers.adapter import ROLES, PairEnv, world_seed  # noqa: E402
 from assistmimic_trainers.cast import PAIR  # noqa: E402
 from assistmimic_trainers.checkpoint import POINTER, CheckpointStore  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
@@ -184,29 +184,6 @@ def test_worlds_of_different_runners_get_different_seeds() -> None:
     seeds = {world_seed(3 + runner + world, runner) for runner in range(4) for world in range(16)}
     assert len(seeds) == 64
     assert world_seed(None, 1) is None
-
-
-def test_focus_starts_shortly_before_failures_and_at_the_beginning() -> None:
-    """A share of 0.5: half before failures, a quarter at the first frame, a quarter where the environment likes."""
-    focus = FailureFocus(share=0.5)
-    focus.seed(0)
-    assert focus.start() is None
-    focus.learn({"clip": 2, "start_frame": 40, "length": 10})
-    starts = [focus.start() for _ in range(2000)]
-    frames = [start["frame"] for start in starts if start is not None]
-    assert set(frames) == {0, *range(20, 43)}
-    assert 0.21 < frames.count(0) / 2000 < 0.29
-    assert 0.21 < starts.count(None) / 2000 < 0.29
-    assert {start["clip"] for start in starts if start is not None} == {2}
-    early = FailureFocus(share=1.0)
-    early.learn({"clip": 0, "start_frame": 0, "length": 3})
-    assert early.start() == {"clip": 0, "frame": 0}
-
-
-def test_without_focus_the_environment_chooses_the_start() -> None:
-    focus = FailureFocus(share=0.0)
-    focus.learn({"clip": 0, "start_frame": 0, "length": 3})
-    assert focus.start() is None
 
 
 def test_runner_copies_have_no_critic(session: None) -> None:

@@ -32,7 +32,7 @@ RESULT: dict[str, Any] = {
         "num_env_steps_sampled": 2048,
         "num_env_steps_sampled_lifetime": 6144,
         "episode_return_mean": 41.5,
-        "task": {"fraction": 0.5, "success_50": 0.25, "task_success": 0.125, "mpjpe": 0.0834},
+        "task": {"fraction": 0.5, "success_50": 0.25, "task_success": 0.125, "mpjpe": 0.0834, "difficulty": 0.3},
     },
     "learners": {"supporter": {"mean_kl": 0.06, "name": "text"}, "recipient": {}},
     "timers": {"env_runner_sampling_timer": 1.5, "learner_update_timer": 0.5},
@@ -47,6 +47,7 @@ def test_record_reads_what_rllib_returned() -> None:
     record = make_record()
     assert (record.iteration, record.steps, record.steps_per_second) == (3, 6144, 1024.0)
     assert (record.fraction, record.success, record.task_success, record.mpjpe) == (0.5, 0.25, 0.125, 0.0834)
+    assert record.difficulty == 0.3
     assert record.learners == {"supporter": {"mean_kl": 0.06}, "recipient": {}}
 
 

@@ -31,18 +31,17 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
+from assistmimic_env.starts import begin
 from assistmimic_env.vector import joint_state_of
 
-from .adapter import FailureFocus, world_seed
+from .adapter import world_seed
 from .fragment import Fragment, Sizes
 from .rollout import JOINT, RolloutChunk
 from .runner_metrics import SampleLog, smoothing_window
+from .schedule import EpisodeSchedule, taken_options
 
 Observations = dict[str, NDArray[np.float32]]
 Rows = dict[str, dict[str, NDArray[np.float32]]]
-
-FAILURES_PER_WORLD = 16
-"""How many failures the focus of the starts remembers, per world."""
 
 
 class BatchedEnvRunner(EnvRunner, Checkpointable):
@@ -80,12 +79,12 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         """Make the vector environment anew; the next sample starts new episodes."""
         self.stop()
         options = dict(self.config.env_config)
-        share = float(options.pop("focus", 0.0))
+        scheduled = taken_options(options)
         self.num_envs: int = self.config.num_envs_per_env_runner
         threads = max(1, int(self.config.num_cpus_per_env_runner)) if self.worker_index else 0
         env_id = options.pop("id")
         self.env = self.config.env.make_vec(env_id, options, num_envs=self.num_envs, threads=threads)
-        self.focus = FailureFocus(share=share, memory=FAILURES_PER_WORLD * self.num_envs)
+        self.schedule = EpisodeSchedule(self.env, scheduled, worlds=self.num_envs)
         self._observation: Observations = {}
         self._never_reset = True
         self._call("on_environment_created", env=self.env, env_context=self.config.env_config)
@@ -150,6 +149,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             if num_episodes is not None:
                 self._observation = {}
         episodes, runners = self.config.metrics_num_episodes_for_smoothing, self.config.num_env_runners
+        log.difficulty = self.schedule.difficulty
         log.write(self.metrics, self.env.agents, smoothing=smoothing_window(episodes, runners))
         self._call("on_sample_end", samples=chunks)
         self._finished_at = time.perf_counter()
@@ -186,6 +186,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             )
             if "done" in info:
                 self._end_episodes(fragment, terminated, truncated, info, following, log)
+            self.schedule.record()
             observation = following
             if num_episodes is not None and len(log.episodes) >= num_episodes:
                 break
@@ -234,7 +235,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         following: Observations,
         log: SampleLog,
     ) -> None:
-        """Book the episodes that ended, and move the next ones to where the focus wants them to start."""
+        """Book the episodes that ended, and move the next ones to where the schedule wants them to start."""
         final = info["final_observation"]
         if self._state_size:  # its phase is 1 where the clip ended; where an episode failed it does not count
             phase, (supporter, recipient) = np.ones(self.num_envs, np.float32), self.env.agents
@@ -242,19 +243,18 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         fragment.end_episodes(terminated, truncated, final)
         worlds, summary = np.flatnonzero(info["done"]), info["episode"]
         log.add_episodes(worlds, summary)
-        for world in np.flatnonzero(terminated):
-            self.focus.learn({name: values[world] for name, values in summary.items()})
-        chosen = {int(world): start for world in worlds if (start := self.focus.start())}
-        if chosen:
-            ids, starts = np.array(list(chosen)), chosen.values()
-            clip, frame = (np.array([start[key] for start in starts]) for key in ("clip", "frame"))
-            following.update(self.env.reset_worlds(ids, clip=clip, frame=frame))
+        ended = {name: values[worlds] for name, values in summary.items()}
+        self.schedule.learn(worlds, ended, terminated[worlds])
+        starts = self.schedule.choose(worlds)
+        if starts is not None:
+            following.update(begin(self.env, worlds, starts))
 
     def _reset(self) -> None:
         """Start new episodes everywhere; the seed counts for the first time only."""
         seed = world_seed(self._seed, self.worker_index or 0) if self._never_reset else None
         self._never_reset = False
-        self.focus.seed(seed)
+        self.schedule.seed(seed)
+        self.schedule.begin(np.arange(self.num_envs))
         self._observation, _ = self.env.reset(seed=seed)
 
     def _sizes(self) -> dict[str, Sizes]:

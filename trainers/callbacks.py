@@ -9,6 +9,9 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 TASK = "task"
 """Metrics of the environment stand under `env_runners/task/<name>`."""
 
+DIFFICULTY = "difficulty"
+"""Name of the metric that says how impaired people are, 1: as configured (`schedule`)."""
+
 WINDOW = 200
 """Number of episodes that the reported means cover."""
 

@@ -5,17 +5,18 @@ RLlib's checkpoints are pickles: resume only runs you trust.
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from assistmimic_env.errors import CheckpointError
+
+from .schedule import State, merged
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 POINTER = "latest"
 """File with the name of the newest whole checkpoint."""
 
-FAILURES = "failures.json"
-"""File with the failures that episodes start before (`adapter.FailureFocus`), of all env runners together."""
+SCHEDULE = "schedule.npz"
+"""File with what the env runners learnt from episodes (`schedule.EpisodeSchedule`), of all of them together."""
 
 _NAME = re.compile(r"iteration_\d{6}")
 
@@ -50,7 +51,7 @@ class CheckpointStore:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             algorithm.save_to_path(str(partial.absolute()))
-            (partial / FAILURES).write_text(json.dumps(_failures(algorithm)))
+            np.savez(partial / SCHEDULE, **_learnt(algorithm))
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise CheckpointError(
@@ -81,7 +82,7 @@ class CheckpointStore:
         return self.folder / name
 
     def load(self) -> Algorithm:
-        """Build the algorithm of the newest checkpoint: weights, optimisers, normalisers, counters and clip weights.
+        """Build the algorithm of the newest checkpoint: weights, optimisers, normalisers, counters, starts, curriculum.
 
         Raises:
             CheckpointError: There is none, or it cannot be read.
@@ -96,8 +97,9 @@ class CheckpointStore:
                 f"{path} cannot be restored ({error}). It was written by another version or is damaged; "
                 f"found: {self._found()}. Start a new run."
             ) from error
-        if (path / FAILURES).is_file():
-            _remember(algorithm, json.loads((path / FAILURES).read_text()))
+        if (path / SCHEDULE).is_file():
+            with np.load(path / SCHEDULE, allow_pickle=False) as arrays:
+                _remember(algorithm, dict(arrays))
         return algorithm
 
     def _point_to(self, target: Path) -> None:
@@ -117,22 +119,18 @@ class CheckpointStore:
         return ", ".join(path.name for path in self._whole()) or "nothing"
 
 
-def _failures(algorithm: Algorithm) -> dict[int, list[int]]:
-    """What the env runners remember, clip -> frames, taken from them in turns, so that the newest of all are last."""
+def _learnt(algorithm: Algorithm) -> State:
+    """What the env runners learnt from episodes."""
     group: Any = algorithm.env_runner_group
-    found = group.foreach_env_runner(lambda runner: runner.focus.get_state() if _focused(runner) else {})
-    clips = {clip for each in found for clip in each}
-    turns = {clip: itertools.zip_longest(*(each.get(clip, []) for each in found)) for clip in clips}
-    return {clip: [frame for turn in each for frame in turn if frame is not None] for clip, each in turns.items()}
+    return merged(group.foreach_env_runner(lambda runner: runner.schedule.get_state() if _scheduled(runner) else {}))
 
 
-def _remember(algorithm: Algorithm, failures: Mapping[str, Sequence[int]]) -> None:
-    """Hand the failures to all env runners."""
+def _remember(algorithm: Algorithm, state: State) -> None:
+    """Hand it to all env runners."""
     group: Any = algorithm.env_runner_group
-    state = {int(clip): list(frames) for clip, frames in failures.items()}
-    group.foreach_env_runner(lambda runner: runner.focus.set_state(state) if _focused(runner) else None)
+    group.foreach_env_runner(lambda runner: runner.schedule.set_state(state) if _scheduled(runner) else None)
 
 
-def _focused(runner: Any) -> bool:
-    """RLlib's own env runner keeps the focus in its environments, and a runner without worlds has none."""
-    return hasattr(runner, "focus")
+def _scheduled(runner: Any) -> bool:
+    """RLlib's own env runner keeps the schedule in its environments, and a runner without worlds has none."""
+    return hasattr(runner, "schedule")

@@ -15,7 +15,7 @@ from ray.rllib.core import ALL_MODULES
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .callbacks import TASK
+from .callbacks import DIFFICULTY, TASK
 
 NAN = float("nan")
 
@@ -42,6 +42,8 @@ class ProgressRecord:
     """Share of recent episodes in which the recipient also arrived at the reference height."""
     mpjpe: float
     """Mean position error of all joints over recent episodes [m]."""
+    difficulty: float
+    """How impaired people are by now, mean over env runners; 1: as configured."""
     sample_seconds: float
     """Time spent simulating in this update [s]."""
     learn_seconds: float
@@ -76,6 +78,7 @@ def record_of(result: Mapping[str, Any], *, seconds: float, elapsed: float) -> P
         success=float(task.get("success_50", NAN)),
         task_success=float(task.get("task_success", NAN)),
         mpjpe=float(task.get("mpjpe", NAN)),
+        difficulty=float(task.get(DIFFICULTY, NAN)),
         sample_seconds=float(timers.get("env_runner_sampling_timer", NAN)),
         learn_seconds=float(timers.get("learner_update_timer", NAN)),
         learners={name: _numbers(values) for name, values in result.get("learners", {}).items() if name != ALL_MODULES},

@@ -30,7 +30,7 @@ from ray.rllib.utils.metrics import (
     RLMODULE_INFERENCE_TIMER,
 )
 
-from .callbacks import TASK, WINDOW
+from .callbacks import DIFFICULTY, TASK, WINDOW
 
 Summary = Mapping[str, float]
 """The numbers of one episode that ended: `return_<role>`, `length` and whatever else the environment reports."""
@@ -48,6 +48,8 @@ class SampleLog:
     """Time in the environment [s]."""
     policy_seconds: float = 0.0
     """Time in the policies [s]."""
+    difficulty: float = 1.0
+    """Level of the impairment at the end of the sample; 1: as configured."""
     episodes: list[Summary] = field(default_factory=list)
     """Episodes that ended."""
 
@@ -74,6 +76,7 @@ class SampleLog:
         self._write_steps(metrics, roles)
         metrics.log_value(ENV_STEP_TIMER, self.env_seconds / max(self.vector_steps, 1))
         metrics.log_value(RLMODULE_INFERENCE_TIMER, self.policy_seconds / max(self.vector_steps, 1))
+        metrics.log_value((TASK, DIFFICULTY), self.difficulty, window=1)
         for episode in self.episodes[-smoothing:]:  # means over a window: earlier episodes would fall out of it again
             _write_returns(metrics, roles, episode, smoothing)
         for episode in self.episodes[-WINDOW:]:

@@ -57,7 +57,7 @@ class SoloVectorEnv:
         self.vec.reset(seed=seed)
         return self._observed(self.simulation.observation), {}
 
-    def reset_worlds(self, ids: Ids, *, clip: Ids, frame: Ids) -> dict[str, Floats]:
+    def reset_worlds(self, ids: Ids, *, clip: Ids, frame: Ids, state: None = None) -> dict[str, Floats]:
         """Start the worlds of some people again, where the first of the two wants to; all observations."""
         worlds, first = np.unique(ids // 2, return_index=True)
         self.simulation.reset(worlds, clip=clip[first], frame=frame[first])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from .errors import ConfigError, UnknownOptionError, did_you_mean
 
@@ -31,6 +31,18 @@ def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         hint = did_you_mean(str(value), choices)
         raise ConfigError(f"{name} is {value!r}, expected one of {', '.join(choices)}.{hint}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _require_table(name: str, table: object, low: float, high: float, expected: str) -> None:
+    """Check numbers by kind of joint; the key "" is left out of the message."""
+    require(isinstance(table, Mapping), name, table, "a mapping from kinds of joints to numbers")
+    for kind, value in cast(Mapping[str, Any], table).items():
+        owner = f"{name}[{kind!r}]" if kind else name
+        require(_is_number(value) and low <= value <= high and value < math.inf, owner, value, expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,11 +203,9 @@ class Impairment:
 
     def __post_init__(self) -> None:
         """Check ranges; the joints' names are checked against the body when it is impaired."""
-        require(0.05 <= self.mass <= 20.0, "impairment.mass", self.mass, "a factor in [0.05, 20]")
-        for kind, value in self.gain.items():
-            require(0.0 <= value <= 20.0, f"impairment.gain[{kind!r}]", value, "a factor in [0, 20]")
-        for kind, value in self.torque_limit.items():
-            require(value >= 0.0, f"impairment.torque_limit[{kind!r}]", value, "a torque in [0, inf) N m")
+        _require_table("impairment.mass", {"": self.mass}, 0.05, 20.0, "a factor in [0.05, 20]")
+        _require_table("impairment.gain", self.gain, 0.0, 20.0, "a factor in [0, 20]")
+        _require_table("impairment.torque_limit", self.torque_limit, 0.0, math.inf, "a torque in [0, inf) N m")
 
 
 _WEAK_LEGS: Mapping[str, float] = {"Hip": 0.5, "Knee": 0.5, "Ankle": 0.5, "Toe": 0.5}
@@ -236,10 +246,9 @@ class Factors:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(0.05 <= self.mass <= 20.0, "factors.mass", self.mass, "a factor in [0.05, 20]")
+        _require_table("factors.mass", {"": self.mass}, 0.05, 20.0, "a factor in [0.05, 20]")
         for name in ("gain", "torque_limit"):
-            for kind, value in getattr(self, name).items():
-                require(0.0 <= value <= 20.0, f"factors.{name}[{kind!r}]", value, "a factor in [0, 20]")
+            _require_table(f"factors.{name}", getattr(self, name), 0.0, 20.0, "a factor in [0, 20]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +309,8 @@ class RandomisationConfig:
         """Check ranges; lists, as JSON has them, become tuples."""
         for name in ("mass", "gain", "torque_limit", "friction"):
             value = getattr(self, name)
-            sound = len(value) == 2 and 0.05 <= value[0] <= value[1] <= 20.0
+            pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
+            sound = pair and 0.05 <= value[0] <= value[1] <= 20.0
             require(sound, f"randomisation.{name}", value, "two factors (low, high) in [0.05, 20]")
             object.__setattr__(self, name, (float(value[0]), float(value[1])))
         for name in ("push_interval", "push_speed", "observation_noise"):

@@ -15,7 +15,16 @@ pytest.importorskip("torch")
 pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-from assistmimic_trainers.method import BASELINES, COMPONENTS, Method, merged, read_options  # noqa: E402
+from assistmimic_trainers.method import (  # noqa: E402
+    BASELINES,
+    COMPONENTS,
+    NOISE,
+    UPDATES,
+    Method,
+    merged,
+    read_options,
+)
+from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.run import TRAINING_OPTIONS, RunSettings  # noqa: E402
 
@@ -81,7 +90,7 @@ def test_several_components_are_left_out_together() -> None:
 
 
 def test_tracking_is_the_run_without_the_method() -> None:
-    assert settings("tracking") == RunSettings(env_id=PULL_UP)
+    assert settings("tracking") == RunSettings(env_id=PULL_UP, ppo=UPDATES, module=ModuleConfig(log_std=NOISE))
 
 
 def test_the_full_method_differs_from_tracking_by_its_components_only() -> None:

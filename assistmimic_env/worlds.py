@@ -304,10 +304,8 @@ class Worlds:
             hold: Holds, shape (n,).
             point: In the frame of the partner's body, shape (n, 3) [m].
         """
-        if self._hold_sites is None:
-            self._hold_sites = self._batch.expand("site_pos")
-        site = self._hold_ends[hold, 1]
-        self._hold_sites[world, site] = point
+        self._hold_sites = sites = self._batch.expand("site_pos")
+        sites[world, self._hold_ends[hold, 1]] = point
 
     def push(self, velocity: Array) -> None:
         """Add to the horizontal velocities of the roots, shape (N, 2, 2) [m/s]."""
@@ -457,8 +455,8 @@ class Worlds:
         elif self._friction_scale is not None:
             self.set_friction_scale(ids, np.ones(len(ids)))
         if state.hold_point is not None:
-            self._hold_sites = self._batch.expand("site_pos")
-            self._hold_sites[ids[:, None], self._hold_ends[:, 1]] = state.hold_point
+            self._hold_sites = sites = self._batch.expand("site_pos")
+            sites[ids[:, None], self._hold_ends[:, 1]] = state.hold_point
         scale = np.ones((len(ids), 2)) if state.mass_scale is None else state.mass_scale
         present = np.ones((len(ids), 2)) if self._mass_scale is None else self._mass_scale[ids]
         changed = (scale != present).any(axis=1)
@@ -466,8 +464,9 @@ class Worlds:
             self.set_mass_scale(ids[changed], scale[changed])
 
     def world_data(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Model and forwarded data of one world, for rendering and debugging; copies."""
+        """Model and forwarded data of one world, for rendering and debugging; copies. Open holds are not drawn."""
         model = self._batch.get_model(world)
+        model.tendon_rgba[np.isinf(self.hold_lengths[world]), 3] = 0.0
         data = self._batch.get_data(world)
         mujoco.mj_forward(model, data)
         return model, data

@@ -196,6 +196,14 @@ def test_automatic_hands_hold_one_body_each_until_they_slip() -> None:
     assert held[-1].sum() < held[0].sum()
 
 
+def test_open_holds_are_not_drawn() -> None:
+    """Of the 24 tendons of the automatic mode only those of hands that hold are visible."""
+    simulation = make_simulation("sit_to_stand/train_00", mode="automatic")
+    replay(simulation, 1)
+    model, _ = simulation.worlds.world_data(0)
+    np.testing.assert_array_equal(model.tendon_rgba[:, 3] > 0.0, np.isfinite(simulation.worlds.hold_lengths[0]))
+
+
 def test_automatic_hands_do_not_reach() -> None:
     """A hand above the surface by more than the reach stays open; with a longer reach it closes."""
     near, far = (make_simulation("pull_up", mode="automatic", reach=reach) for reach in (0.0, 0.5))

@@ -11,7 +11,7 @@ import tyro
 
 
 def bench(
-    what: Annotated[Literal["env", "train"], tyro.conf.Positional] = "env",
+    what: Annotated[Literal["env", "train", "grip"], tyro.conf.Positional] = "env",
     *,
     env: str = "AssistMimic/PullUp-v0",
     worlds: int | None = None,
@@ -23,17 +23,20 @@ def bench(
 
     `env`: how much of the bare physics' speed is left after observations, rewards and resets. `train`: how fast the
     samplers and the learner are against RLlib's own, the bare environment and a bare torch loop. Ratios compare
-    alternating blocks of one run, so they mean the same on any machine; stop other programs anyway.
+    alternating blocks of one run, so they mean the same on any machine; stop other programs anyway. `grip`: how much
+    three ways to hold the partner carry, read and cost, and what holding changes for people who need help; always on
+    SitToStand-v0.
 
     Args:
-        what: env or train.
+        what: env, train or grip.
         env: Environment id (list them: assistmimic info).
-        worlds: Worlds of the vector environment; by default 64, or 96 for train.
+        worlds: Worlds of the vector environment; by default 64, 96 for train, 16 for grip.
         threads: Its physics threads; for train, the number of processes of remote samplers.
         out: Write the report to this JSON file.
         json: Print one JSON object instead of the main figures.
     """
-    report, lines = (_environment if what == "env" else _training)(env, worlds, threads)
+    measure = {"env": _environment, "train": _training, "grip": _grip}[what]
+    report, lines = measure(env, worlds, threads)
     text = json_module.dumps(report, indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,23 @@ def _training(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any
         f"two env runners over one     {report['two_runners_over_one']:.2f}",
         f"whole updates                {report['env_steps_per_second']:.0f} control steps of the pair per second",
     ]
+
+
+def _grip(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+    from assistmimic_env.grip_benchmark import GripBenchmark, run_benchmark
+
+    report = run_benchmark(GripBenchmark(num_envs=worlds or 16), log=_log)
+    mechanisms = [
+        f"{row['scene']:<9} {row['direction']:<6} {row['mechanism']:<9} {row['solver']:<10} holds {row['holds']:4.0f} N"
+        f"   unloaded: sensor {row['unloaded_sensor']:5.1f} N, net {row['unloaded_net']:5.1f} N"
+        for row in report["mechanisms"]
+    ]
+    changes = [
+        f"grip {mode:<10} control step x {report['cost']['control_step'][mode]:.2f}"
+        f"   task success {100.0 * row['task_success']['mean']:3.0f} %   support {row['support_force']['mean']:3.0f} N"
+        for mode, row in report["help"].items()
+    ]
+    return report, mechanisms + changes
 
 
 def _log(line: str) -> None:

@@ -24,9 +24,6 @@ Ids = NDArray[np.intp]
 TOLERANCE = 0.01
 """How much deeper than in the reference a contact may be [m]."""
 
-_AIM = 0.0025
-"""How much deeper it is to be after a correction [m]."""
-
 _CONTACTS = 8
 """Contacts that one correction looks at, the deepest of each world."""
 
@@ -36,7 +33,7 @@ _SMALL_ROUNDS, _ROUNDS = 4, 10
 _LARGEST = 2.0
 """Bound of a coordinate's change in one correction, in standard deviations of the noise."""
 
-_DAMPING = 1e-4
+_DAMPING = 3e-4
 """Of the correction [m^2]: contacts that cannot both give way do not blow it up."""
 
 _FLOOR, _FURNITURE, _PARTNER, _SELF = range(4)
@@ -105,6 +102,8 @@ class _Overlaps:
 
     def of_the_stuck(self) -> _Overlaps:
         """Without the states that are fine."""
+        if self.stuck.all():
+            return self
         return _Overlaps(**{item.name: getattr(self, item.name)[self.stuck] for item in fields(self)})
 
     def least_step(self, scale: tuple[float, Array], bound: float) -> tuple[Array, Array]:
@@ -121,9 +120,8 @@ class _Overlaps:
         rows = np.empty((count, _CONTACTS, 2 + bodies, 3))
         roots = self.sign[..., :: bodies // 2, None]
         rows[:, :, :2] = scale[0] * roots * self.normal[:, :, None]
-        arm, normal = self.point[:, :, None] - self.origin[:, None], self.normal[:, :, None]
-        for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-            rows[:, :, 2:, x] = arm[..., y] * normal[..., z] - arm[..., z] * normal[..., y]
+        across = _cross_matrix(self.normal)  # (point - origin) x normal, for all bodies at once
+        rows[:, :, 2:] = self.point[:, :, None] @ across - self.origin[:, None] @ across
         rows[:, :, 2:] *= scale[1] * self.sign[..., None]
         flat = rows.reshape(count, _CONTACTS, -1)
         damped = flat @ np.swapaxes(flat, -1, -2) + _DAMPING * np.eye(_CONTACTS)
@@ -197,10 +195,10 @@ class Clearance:
             excess = contacts.depth - allowed[contacts.kind]
             if (excess > TOLERANCE).any():
                 worst = np.argsort(-excess, kind="stable")[:_CONTACTS]
-                worst = worst[excess[worst] > _AIM]
+                worst = worst[excess[worst] > 0.0]
                 moved = self._chain[self._body[contacts.geoms[worst]]]  # (k, geom, 2 J)
                 overlaps.stuck[index] = True
-                overlaps.depth[index, : worst.size] = excess[worst] - _AIM
+                overlaps.depth[index, : worst.size] = excess[worst]
                 overlaps.sign[index, : worst.size] = moved[:, 1] - moved[:, 0]
                 overlaps.point[index, : worst.size] = contacts.point[worst]
                 overlaps.normal[index, : worst.size] = contacts.normal[worst]
@@ -236,6 +234,14 @@ def _chains(parents: Sequence[int], bodies: int) -> Array:
         if parent >= 0:
             own[body] += own[parent]
     return np.concatenate([np.kron(np.eye(2), own), np.zeros((1, 2 * bodies))])
+
+
+def _cross_matrix(vector: Array) -> Array:
+    """Matrices M with ``row @ M == cross(row, vector)``, (..., 3) to (..., 3, 3)."""
+    matrix = np.zeros((*vector.shape, 3))
+    for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        matrix[..., y, x], matrix[..., z, x] = vector[..., z], -vector[..., y]
+    return matrix
 
 
 def _moved(qpos: Array, shift: Array, turn: Array) -> Array:

@@ -74,6 +74,20 @@ def test_without_focus_weighted_clips_start_as_the_environment_does() -> None:
     assert not first.choose(worlds).frame.any()  # type: ignore[union-attr]
 
 
+def test_worlds_are_reset_once_per_episode() -> None:
+    """Where the sampler chooses the start the environment does not reset by itself, until it is released."""
+    runner = make_runner(focus=0.5, env_options={**EASY, "termination_distance": 0.05})
+    resets, reset = [], runner.env.simulation.reset
+    runner.env.simulation.reset = lambda ids, **options: resets.extend(ids) or reset(ids, **options)
+    chunk = runner.sample()[0]
+    ended = int((chunk.terminated | chunk.truncated).sum())
+    assert len(resets) == WORLDS + ended > WORLDS
+    runner.schedule.release()
+    assert runner.env.simulation.auto_reset
+    chunk = runner.sample()[0]
+    assert len(resets) == WORLDS + ended + int((chunk.terminated | chunk.truncated).sum())
+
+
 def test_physical_starts_come_from_the_runners_own_successes() -> None:
     """Episodes that succeed fill the bank; all later ones begin in its states."""
     runner = make_runner(focus=0.0, physical_starts=1.0, env_options=EASY)

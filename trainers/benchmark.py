@@ -104,7 +104,7 @@ def _algorithm(config: TrainBenchmark, *, sampler: Any, runners: int, worlds: in
 def _sampling_over_environment(algorithm: Any, config: TrainBenchmark) -> dict[str, float]:
     """Sample, then play the recorded actions from the same state in the bare environment."""
     runner, full, bare, steps = algorithm.env_runner, [], [], config.worlds * config.fragment
-    runner.schedule.sampler = None  # its extra resets are training's, not the sampler's
+    runner.schedule.release()  # the bare environment chooses its starts, too
     runner.sample()
     for _ in range(config.blocks):
         state = runner.env.get_state()

@@ -73,10 +73,17 @@ class EpisodeSchedule:
         )
         if focus > 0.0 or physical > 0.0 or (len(lengths) > 1 and chosen["clip_weights"]):
             self.sampler = StartSampler(lengths, worlds=worlds, config=config)
+            self._auto_reset = self._simulation.auto_reset
+            self._simulation.auto_reset = False  # or it would reset every world twice
         settings = curriculum_config(chosen["curriculum"])
         if settings is not None:
             self.curriculum = ImpairmentCurriculum(worlds, settings)
             self._simulation.difficulty = self.curriculum.level
+
+    def release(self) -> None:
+        """Leave the starts to the environment from here on."""
+        if self.sampler is not None:
+            self.sampler, self._simulation.auto_reset = None, self._auto_reset
 
     @property
     def difficulty(self) -> float:
@@ -97,7 +104,7 @@ class EpisodeSchedule:
             self._simulation.difficulty = self.curriculum.level
 
     def choose(self, worlds: Ids) -> Starts | None:
-        """Where the next episodes of some worlds are to begin, at once; `None`: where the environment likes."""
+        """Where the caller is to begin the next episodes of some worlds; `None`: the environment has done so."""
         if self.sampler is None:
             return None
         self.begin(worlds)

@@ -74,6 +74,7 @@ def evaluate(
     policy: Annotated[str, tyro.conf.Positional] = PRIOR,
     *,
     clips: tuple[str, ...] = (),
+    recipient: str = "none",
     rollouts: int = 32,
     seed: int = 0,
     start_noise: float = 1.0,
@@ -88,6 +89,7 @@ def evaluate(
     Args:
         policy: A policy (either of its two files, or their stem); by default the one that ships with the package.
         clips: Names of bundled clips or clip files; by default all bundled ones, first those that training saw.
+        recipient: Impairment of the recipients: none, interx, hhi, needs-help.
         rollouts: Rollouts per clip.
         seed: Seed of the first rollout.
         start_noise: Scale of the noise of the start state; 0 starts exactly on the reference.
@@ -111,10 +113,18 @@ def evaluate(
             start_noise=start_noise,
             threads=threads,
             actuation=str(tracker.card.actuation["law"]),
+            recipient=recipient,
         )
         for name, group in chosen.items()
     }
-    report = {"policy": policy, "rollouts": rollouts, "seed": seed, "start_noise": start_noise, **_report(results)}
+    report = {
+        "policy": policy,
+        "recipient": recipient,
+        "rollouts": rollouts,
+        "seed": seed,
+        "start_noise": start_noise,
+        **_report(results),
+    }
     text = json_module.dumps(report, indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

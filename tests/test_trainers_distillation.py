@@ -20,7 +20,7 @@ from test_trainers_fast import STEPS, WORLDS, make_config  # noqa: E402
 from toys import TOY_ID, make_vec, sent, standing_clip  # noqa: E402
 
 from assistmimic_env.errors import ClipError, ConfigError, PolicyError  # noqa: E402
-from assistmimic_env.policy import Policy, load_pair  # noqa: E402
+from assistmimic_env.policy import Policy, TrainedIn, load_pair  # noqa: E402
 from assistmimic_trainers.adapter import ROLES  # noqa: E402
 from assistmimic_trainers.batched_runner import BatchedEnvRunner  # noqa: E402
 from assistmimic_trainers.cast import PAIR  # noqa: E402
@@ -69,7 +69,8 @@ def specialists(tmp_path_factory: pytest.TempPathFactory) -> tuple[Specialist, .
 
 def make_distillation(specialists: tuple[Specialist, ...], schedule: Schedule | None = None) -> Any:
     """The small configuration of the sampler's tests, with teachers."""
-    options = {"clips": CLIPS, "physics": "fast", "termination_distance": 0.2, "start_noise": 1.0}
+    world = {"clips": CLIPS, "physics": "fast", "termination_distance": 0.2, "start_noise": 1.0}
+    options = {**world, "clip_weights": False}  # the environment alone chooses where episodes start
     distillation = Distillation(specialists=specialists, schedule=schedule or Schedule())
     return distilled(make_config(env_options=options), distillation)
 
@@ -80,7 +81,7 @@ def make_runner(specialists: tuple[Specialist, ...], schedule: Schedule | None =
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[None]:
-    with ray_session(num_cpus=2, learner_threads=1):
+    with ray_session(num_cpus=3, learner_threads=1):
         yield
 
 
@@ -437,6 +438,24 @@ def test_clips_come_from_the_word_or_from_the_run(specialists: tuple[Specialist,
         assert load_pair(Path(found.specialist.paths["supporter"]).parent)
 
 
+def test_a_pair_whose_card_says_what_it_was_trained_in_needs_no_run(tmp_path: Path) -> None:
+    simulation = make_vec(1).simulation
+    modules = dict.fromkeys(ROLES, blank_module(simulation.layout.size, 69, {"hidden": (4,)}))
+    options = {"clips": ["sit_to_stand/test_01"], "physics": "fast", "start_noise": 1.0}
+    export_policies(
+        modules,
+        tmp_path,
+        cast=PAIR,
+        interface=PAIR.interface(simulation),
+        environment=TrainedIn.of(SIT_TO_STAND, options),
+        provenance={},
+    )
+    found = Source.read(str(tmp_path), SIT_TO_STAND)
+    assert found.specialist.clips == ("sit_to_stand_test_01",)
+    assert found.env_options == {"physics": "fast"}
+    assert Source.read(f"{tmp_path}=sit_to_stand/train_07", SIT_TO_STAND).clips == ("sit_to_stand/train_07",)
+
+
 def test_specialists_of_different_environments_are_refused(specialists: tuple[Specialist, ...], tmp_path: Path) -> None:
     words = []
     for number, physics in enumerate(("fast", "standard")):
@@ -521,3 +540,34 @@ def test_a_run_imitates_and_goes_on_after_a_resume(session: None, tmp_path: Path
     assert errors[4] < 0.8 * errors[0]
     pair = load_pair(run / "policies" / "trained")
     assert pair["supporter"].card.provenance["method"].startswith("distillation")
+
+
+@pytest.mark.slow
+def test_two_learners_open_the_gate_together(session: None, specialists: tuple[Specialist, ...]) -> None:
+    """Also with a remote env runner, whose teachers' share follows the learners' updates."""
+    schedule = Schedule(
+        teacher_alone=0, student_alone=2, critic_start=0, critic_full=0, monitor_start=0, ppo_start=0,
+        explained_variance=-1.0, explained_updates=1, ppo_ramp=2, imitation_ramp=2,
+    )  # fmt: skip
+    config = make_distillation(specialists, schedule).learners(num_learners=2).env_runners(num_env_runners=1)
+    config.training(train_batch_size_per_learner=WORLDS * STEPS // 2)
+    algorithm = config.build_algo()
+    try:
+        results = [algorithm.train() for _ in range(3)]
+        states = [
+            each.get()
+            for each in algorithm.learner_group.foreach_learner(
+                lambda learner: (learner.gate, learner.module["supporter"].unwrapped().get_state())
+            )
+        ]
+        shares = algorithm.env_runner_group.foreach_env_runner(
+            lambda runner: runner.distillation.schedule.teacher_share(runner._weights_seq_no), local_env_runner=False
+        )
+    finally:
+        algorithm.stop()
+    assert [result["learners"]["recipient"]["ppo_weight"] for result in results] == [0.0, 0.5, 1.0]
+    assert states[0][0] == states[1][0]
+    assert states[0][0].opened == 1
+    for name, array in states[0][1].items():
+        np.testing.assert_array_equal(array, states[1][1][name], err_msg=name)
+    assert shares == [0.0]

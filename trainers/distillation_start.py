@@ -9,8 +9,10 @@ from typing import Any
 
 import assistmimic_env
 from assistmimic_env.errors import ConfigError, PolicyError
+from assistmimic_env.policy import ANY_ROLE, Policy, TrainedIn
 from assistmimic_env.registry import resolve_clips
 
+from .adapter import ROLES
 from .cast import PAIR
 from .distillation import Distillation, Schedule, Specialist
 from .distillation_teachers import Teachers
@@ -38,15 +40,15 @@ class Source:
     clips: tuple[str, ...]
     """Its clips as `assistmimic_env.make` takes them: names or files."""
     env_options: Mapping[str, Any] | None
-    """Options of the environment it was trained in; None if its run is unknown."""
+    """Options of the environment it was trained in; None if that is unknown."""
 
     @classmethod
     def read(cls, word: str, env_id: str) -> Source:
         """Find a specialist.
 
         Args:
-            word: `FOLDER=CLIP,CLIP`, or only the folder: that of a run, or of the pair in a run, whose clips are those
-                of the run. In place of the folder also a single policy that plays both roles, or `prior`.
+            word: `FOLDER=CLIP,CLIP`, or only the folder: that of a run, or of a pair, whose clips are those it was
+                trained on. In place of the folder also a single policy that plays both roles, or `prior`.
             env_id: Environment of the distillation.
 
         Raises:
@@ -59,11 +61,11 @@ class Source:
         paths = Start.of(str(pair), PAIR).paths
         if not paths:
             raise PolicyError(f"specialist '{name}' is no policy. Give the folder of a run or of an exported pair.")
-        settings = None if run is None else read_settings(run)
-        clips = tuple(filter(None, listed.split(","))) or _clips_of_run(settings)
+        environment = _trained_in(Policy.load(paths[ROLES[0]]), run)
+        clips = tuple(filter(None, listed.split(","))) or _clips_of(environment)
         if not clips:
             raise ConfigError(
-                f"specialist '{name}' has no clips: it does not lie in a run, whose run.json would say them. "
+                f"specialist '{name}' has no clips: neither its card nor a run around it says what it was trained on. "
                 f"Name them: --specialist {name}=CLIP,CLIP"
             )
         names = tuple(clip.name for clip in resolve_clips(env_id, clips))
@@ -71,7 +73,7 @@ class Source:
             word=name,
             specialist=Specialist(paths=paths, clips=names),
             clips=clips,
-            env_options=None if settings is None else _lasting(settings.env_options),
+            env_options=None if environment is None else _lasting(environment.options),
         )
 
 
@@ -142,20 +144,29 @@ def _run_and_pair(folder: Path) -> tuple[Path | None, Path]:
     return (above if (above / RUN_FILE).is_file() else None), folder
 
 
-def _clips_of_run(settings: RunSettings | None) -> tuple[str, ...]:
-    if settings is None:
+def _trained_in(policy: Policy, run: Path | None) -> TrainedIn | None:
+    """What a pair was trained in, if its card or its run says so; a single person's training says nothing of a pair."""
+    if policy.role == ANY_ROLE:
+        return None
+    if policy.card.environment is None and run is not None:
+        return read_settings(run).environment
+    return policy.card.environment
+
+
+def _clips_of(environment: TrainedIn | None) -> tuple[str, ...]:
+    if environment is None:
         return ()
-    clips = settings.env_options.get("clips", assistmimic_env.spec(settings.env_id).clips)
+    clips = environment.options.get("clips", assistmimic_env.spec(environment.id).clips)
     return (clips,) if isinstance(clips, str) else tuple(clips)
 
 
 def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a run that say what its policies are good for, not how they were trained or on what."""
+    """Options that say what a policy is good for, not how it was trained or on what."""
     return {name: value for name, value in options.items() if name not in (*TRAINING_OPTIONS, "clips")}
 
 
 def _common_options(sources: Sequence[Source]) -> Mapping[str, Any]:
-    """The options of the environment that all specialists with a known run were trained in."""
+    """The options of the environment that all specialists were trained in, as far as that is known."""
     known = [source for source in sources if source.env_options is not None]
     for source in known[1:]:
         first, other = known[0].env_options or {}, source.env_options or {}

@@ -39,8 +39,8 @@ def distill(
     students, who learn what the specialist would have done. Ctrl-C finishes the running update and saves.
 
     Args:
-        specialist: A teacher, once for each: a run or the folder of an exported pair, whose clips are those of the
-            run, or FOLDER=CLIP,CLIP. Also a single policy that plays both roles, or `prior`.
+        specialist: A teacher, once for each: a run or the folder of an exported pair, whose clips are those it was
+            trained on, or FOLDER=CLIP,CLIP. Also a single policy that plays both roles, or `prior`.
         env: Environment id (list them: assistmimic info).
         method: dagger: imitation only. dagger-ppo: PPO goes on once the critics explain the returns.
         steps: Control steps of the pair; the stages are spread over them.

@@ -29,6 +29,7 @@ class Recording:
         rotation: World rotations, shape (F, 2, J, 4).
         ref_position: Reference positions, shape (F, 2, J, 3) [m].
         ref_rotation: Reference rotations, shape (F, 2, J, 4).
+        targets: Moved targets of the supporter's wrists and hands, shape (F, 4, 3) [m], (F, 0, 3) without retargeting.
     """
 
     setting: Setting
@@ -36,6 +37,7 @@ class Recording:
     rotation: Array
     ref_position: Array
     ref_rotation: Array
+    targets: Array
 
 
 class Film:
@@ -59,7 +61,9 @@ class Film:
         simulation, reference = self._simulation, self._simulation.reference
         motion = simulation.worlds.motion(worlds)
         row = reference.row(simulation.clip[worlds], simulation.frame[worlds])
-        poses = (motion.position, motion.rotation, reference.position[row], reference.rotation[row])
+        targets = simulation.hand_targets(worlds)
+        targets = np.empty((len(worlds), 0, 3)) if targets is None else targets
+        poses = (motion.position, motion.rotation, reference.position[row], reference.rotation[row], targets)
         for index, world in enumerate(worlds):
             self._poses[world].append(tuple(pose[index].copy() for pose in poses))
 
@@ -68,7 +72,7 @@ class Film:
         made = []
         for world, poses in enumerate(self._poses):
             arrays = [np.stack(column) for column in zip(*poses, strict=True)]
-            keys = ("position", "rotation", "ref_position", "ref_rotation")
+            keys = ("position", "rotation", "ref_position", "ref_rotation", "targets")
             setting = self._simulation.scene.settings[self._simulation.clip[world]]
             made.append(Recording(setting=setting, **dict(zip(keys, arrays, strict=True))))
         return tuple(made)
@@ -99,5 +103,6 @@ def frames(
         setting.bodies, setting.furniture, width=width, height=height, ghost=ghost, samples=samples
     ) as renderer:
         references = zip(recording.ref_position, recording.ref_rotation, strict=True)
-        for position, rotation, reference in zip(recording.position, recording.rotation, references, strict=True):
-            yield renderer.frame(position, rotation, reference=reference)
+        drawn = zip(recording.position, recording.rotation, references, recording.targets, strict=True)
+        for position, rotation, reference, targets in drawn:
+            yield renderer.frame(position, rotation, reference=reference, targets=targets)

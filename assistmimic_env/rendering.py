@@ -47,6 +47,8 @@ SKIN: Final = (0.93, 0.78, 0.67)
 WOOD: Final = (0.66, 0.52, 0.40)
 GHOST_ALPHA: Final = 0.26
 _SHADE: Final = (0.10, 0.12, 0.16)
+_MARK: Final = (0.86, 0.16, 0.42)
+_MARK_RADIUS: Final = 0.045
 
 _BARE_BODIES: Final = ("Head", "Neck", "L_Wrist", "R_Wrist", "L_Hand", "R_Hand")
 _FIELD_OF_VIEW: Final = 26.0
@@ -141,13 +143,21 @@ class PairRenderer:
         self._furniture = tuple(furniture)
         self.restart_camera()
 
-    def frame(self, position: ArrayLike, rotation: ArrayLike, *, reference: Pose | None = None) -> Image:
+    def frame(
+        self,
+        position: ArrayLike,
+        rotation: ArrayLike,
+        *,
+        reference: Pose | None = None,
+        targets: ArrayLike | None = None,
+    ) -> Image:
         """Draw one picture; the camera follows smoothly from picture to picture.
 
         Args:
             position: World positions of all bodies, shape (2, J, 3) [m].
             rotation: World rotations of all bodies, wxyz, shape (2, J, 4).
             reference: Position and rotation of the reference, same shapes; None draws no ghost.
+            targets: Points to mark, such as the moved targets of the hands, shape (n, 3) [m].
 
         Returns:
             The picture, shape (height, width, 3).
@@ -159,6 +169,8 @@ class PairRenderer:
         shift = self._camera.shift
         self._canvas.begin(self._camera)
         self._draw(position, rotation, shift=-shift, alpha=1.0)
+        for point in np.asarray([] if targets is None else targets, np.float64).reshape(-1, 3):
+            self._canvas.mark(point - shift)
         if ghost is not None:
             self._draw(*ghost, shift=shift, alpha=GHOST_ALPHA, furniture=beside)
         return self._canvas.finish()
@@ -345,6 +357,10 @@ class _Canvas:
             size = np.array([radius * scale, 5e-4 / scale, 0.0])
             centre = np.array([point[0], point[1], 1e-3 / scale])
             self.add(int(mujoco.mjtGeom.mjGEOM_CYLINDER), size, centre, np.eye(3), (*_SHADE, 0.5 * strength))
+
+    def mark(self, point: Array) -> None:
+        """Add a bright ball around a point."""
+        self.add(int(mujoco.mjtGeom.mjGEOM_SPHERE), np.full(3, _MARK_RADIUS), point, np.eye(3), (*_MARK, 0.6))
 
     def finish(self) -> Image:
         """Draw everything that was added."""

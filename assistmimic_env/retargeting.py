@@ -142,6 +142,10 @@ class Retargeting:
         goal.matrix[:, role, arms] = rotations.to_matrix(turned)
         goal.columns[:, role, arms] = rotations.tan_norm(turned).reshape(*turned.shape[:-1], 2, 3)
 
+    def hand_positions(self, goal: Goal) -> Array:
+        """Wrists and hands of a goal of n worlds, shape (n, 4, 3) [m]."""
+        return goal.motion[:, self._hands.role, 0, self._hands.bodies.reshape(-1)]
+
 
 def reference_gap(reference: Reference, hands: Hands) -> Array:
     """``Hands.gap`` in all rows of the reference, shape (F, 2 sides, K) [m]."""

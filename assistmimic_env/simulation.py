@@ -202,6 +202,17 @@ class PairSimulation:
         """How far the supporter's hand targets have moved now; ``None`` without retargeting."""
         return self._shift(self._everyone, self.worlds.motion())
 
+    def hand_targets(self, ids: Ids) -> Array | None:
+        """Where the supporter's wrists and hands should be now, after retargeting, shape (n, 4, 3) [m].
+
+        ``None`` without retargeting.
+        """
+        shift = self._shift(ids, self.worlds.motion(ids))
+        if self._retargeting is None or shift is None:
+            return None
+        goal = self._goal(self.reference.row(self.clip[ids], self.frame[ids]), shift)
+        return self._retargeting.hand_positions(goal)
+
     # --- reset ---------------------------------------------------------------------------------------------
 
     def seed(self, seeds: NDArray[np.integer]) -> None:

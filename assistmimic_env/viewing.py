@@ -58,7 +58,10 @@ class WorldCamera:
         row = simulation.reference.row(simulation.clip[[world]], simulation.frame[[world]])[0]
         motion = simulation.worlds.motion(np.array([world]))
         reference = (simulation.reference.position[row], simulation.reference.rotation[row])
-        return self._renderer.frame(motion.position[0], motion.rotation[0], reference=reference)
+        targets = simulation.hand_targets(np.array([world]))
+        return self._renderer.frame(
+            motion.position[0], motion.rotation[0], reference=reference, targets=None if targets is None else targets[0]
+        )
 
     def close(self) -> None:
         """Free the OpenGL context."""

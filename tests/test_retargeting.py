@@ -32,7 +32,9 @@ def made(clip: PairClip | None = None, config: RetargetingConfig = DYNAMIC) -> t
 def motion_of(reference: Reference, row: np.ndarray = ROW) -> Motion:
     """People exactly on the reference; copies."""
     return Motion(
-        linear=reference.motion[row].copy(), rotation=reference.rotation[row].copy(), matrix=reference.matrix[row].copy()
+        linear=reference.motion[row].copy(),
+        rotation=reference.rotation[row].copy(),
+        matrix=reference.matrix[row].copy(),
     )
 
 
@@ -244,9 +246,7 @@ def test_goal_and_reward_use_the_moved_target_termination_and_metrics_do_not() -
     for block in ("goal_position_error", "goal_position"):
         change = (observation["supporter"] - plain["supporter"])[:, layout[block]].reshape(2, -1, 3)
         hands = vec.simulation._retargeting._hands.bodies
-        np.testing.assert_allclose(
-            np.linalg.norm(change[:, hands], axis=-1), np.linalg.norm(shift, axis=-1), atol=1e-5
-        )
+        np.testing.assert_allclose(np.linalg.norm(change[:, hands], axis=-1), np.linalg.norm(shift, axis=-1), atol=1e-5)
         others = np.setdiff1d(np.arange(body.num_bodies), hands)
         np.testing.assert_array_equal(change[:, others], 0.0)
     for block in ("goal_position_error", "goal_position", "goal_rotation", "self"):

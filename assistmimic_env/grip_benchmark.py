@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import mujoco
@@ -44,6 +44,7 @@ SOLVERS: Mapping[str, PhysicsConfig] = {
 
 PULLS: Sequence[tuple[str, Direction]] = (("capsules", "away"), ("capsules", "along"), ("people", "apart"))
 
+_ENV_ID = "AssistMimic/SitToStand-v0"
 _CLIP, _KEY = "sit_to_stand/train_00", ("supporter", "L_Hand", "R_Shoulder")
 _SETTLE, _RAMP, _KEEP = 0.5, 0.5, 1.0
 """Seconds without load, with a growing load, and with the full one."""
@@ -107,9 +108,9 @@ def run_benchmark(
         log: Receives a line before each part.
 
     Returns:
-        A JSON-able report: ``mechanisms`` (a row per scene, direction, mechanism and solver), ``restored`` (whether a
-        copy of ``Batch.state`` continues bit for bit), ``cost`` (time of a control step relative to no grip) and
-        ``help`` (the shipped prior as both roles, the recipient ``needs-help``).
+        A JSON-able report: the configuration, ``mechanisms`` (a row per scene, direction, mechanism and solver),
+        ``restored`` (whether a copy of ``Batch.state`` continues bit for bit), ``cost`` (CPU time relative to no grip)
+        and ``help`` (the shipped prior as both roles, the recipient ``needs-help``).
     """
     config = GripBenchmark() if config is None else config
     log("holding force of clasp, adhesion and connect")
@@ -126,7 +127,8 @@ def run_benchmark(
     log(f"people who need help, {config.rollouts} rollouts per mode")
     modes = ("none", "reference", "automatic")
     return {
-        "strength": config.strength,
+        **asdict(config),
+        "env_id": _ENV_ID,
         "mechanisms": rows,
         "restored": restored,
         "cost": cost,
@@ -432,7 +434,7 @@ def _timed_step(simulation: PairSimulation) -> float:
 
 
 def _make(mode: str, worlds: int, **options: Any) -> Any:
-    return registry.make_vec("AssistMimic/SitToStand-v0", num_envs=worlds, threads=1, grip=mode, **options)
+    return registry.make_vec(_ENV_ID, num_envs=worlds, threads=1, grip=mode, **options)
 
 
 def _help(config: GripBenchmark, mode: str) -> dict[str, Any]:

@@ -204,6 +204,15 @@ def test_open_holds_are_not_drawn() -> None:
     np.testing.assert_array_equal(model.tendon_rgba[:, 3] > 0.0, np.isfinite(simulation.worlds.hold_lengths[0]))
 
 
+def test_automatic_hands_do_not_know_of_other_worlds() -> None:
+    """World 2 of three is bit for bit a world alone."""
+    simulations = [make_simulation("sit_to_stand/train_00", worlds, mode="automatic") for worlds in (3, 1)]
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 3, 2, 69))
+    for action in actions:
+        many, alone = (sim.step(a).observation for sim, a in zip(simulations, (action, action[2:]), strict=True))
+        np.testing.assert_array_equal(many[2], alone[0])
+
+
 def test_automatic_hands_do_not_reach() -> None:
     """A hand above the surface by more than the reach stays open; with a longer reach it closes."""
     near, far = (make_simulation("pull_up", mode="automatic", reach=reach) for reach in (0.0, 0.5))

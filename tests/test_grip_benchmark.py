@@ -49,3 +49,12 @@ def test_every_mechanism_is_lost_at_its_strength(mechanism: Mechanism, solver: s
     """Straight off the arm, whatever the solver and its tolerance."""
     kept, lost = (pulled(mechanism, share * STRENGTH, solver=solver).gap()[2] for share in (0.95, 1.1))
     assert kept < 0.12 < lost
+
+
+def test_squeezing_is_not_support() -> None:
+    """A clasp that closed 1 cm too short presses the hand onto the arm, which feels nothing of it as a whole."""
+    trial = Trial(capsules(SOLVERS["PGS 1e-5"]), "clasp", STRENGTH)
+    trial.data.ctrl[0] -= 0.01
+    trial.run(0.7)
+    assert trial.raw() > 50.0
+    assert trial.net() == pytest.approx(0.0, abs=0.01)

@@ -78,7 +78,7 @@ class DistillationLearner(PairLearner):
                 config: Any = self.config
                 self._set_optimizer_lr(self.get_optimizer(role, "actor"), config.lr)
 
-    def actor_loss(self, module_id: str, config: Any, batch: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def actor_loss(self, module_id: str, config: Any, batch: Mapping[str, Any], inputs: Tensor) -> Tensor:
         """Loss of one role's actor, a scalar."""
         imitation = imitation_loss(inputs.chunk(2, dim=-1)[0], batch[TEACHER])
         self.metrics.log_value((module_id, IMITATION_LOSS), imitation.detach(), window=1)

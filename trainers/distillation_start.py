@@ -132,7 +132,7 @@ def distillation_settings(
 
 def steps_per_update(env_id: str, ppo: Mapping[str, Any]) -> int:
     """Control steps of all worlds in one update of a configuration."""
-    config = assistmimic_ppo(env_id, **ppo)
+    config: Any = assistmimic_ppo(env_id, **ppo)
     return config.train_batch_size_per_learner * max(config.num_learners, 1)
 
 

@@ -173,7 +173,7 @@ class PairLearner(PPOTorchLearner):
         actor_loss = self.actor_loss(module_id, config, batch, fwd_out[Columns.ACTION_DIST_INPUTS])
         return actor_loss + config.vf_loss_coeff * self.value_loss(module_id, batch, fwd_out[Columns.EMBEDDINGS])
 
-    def actor_loss(self, module_id: str, config: Any, batch: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def actor_loss(self, module_id: str, config: Any, batch: Mapping[str, Any], inputs: Tensor) -> Tensor:
         """Loss of one role's actor, a scalar.
 
         Args:

@@ -27,6 +27,7 @@ from .config import RandomisationConfig, env_config, require
 from .errors import ConfigError, PolicyError
 from .metrics import Estimate, estimate_mean, estimate_rate
 from .policy import Policy, policy_interface, write_atomically
+from .policy_expansion import expand
 from .quantities import QUANTITIES, RATE, UNITS
 from .recording import Film, Recording, frames
 from .rollout_log import RolloutLog, Trace
@@ -234,10 +235,9 @@ def compare(
     protocol = {"start": "first", "start_noise": start_noise, "termination_distance": failure_distance}
     own = {name: dict((own_options or {}).get(name, {})) for name in pairs}
     stages = _stages(env, own, min(num_worlds, rollouts), threads, protocol, options)
-    for name, pair in pairs.items():
-        _check_pair(stages[name].simulation, name, pair)
+    fitting = {name: _fit_pair(stages[name].simulation, name, pair) for name, pair in pairs.items()}
     seeds = seed + np.arange(rollouts)
-    results = {name: _roll_out(stages[name].simulation, pair, seeds, record) for name, pair in pairs.items()}
+    results = {name: _roll_out(stages[name].simulation, pair, seeds, record) for name, pair in fitting.items()}
     first = next(iter(stages.values()))
     return Evaluation(
         env=first.name,
@@ -342,15 +342,20 @@ def _check_same_task(stages: Mapping[str, VectorEnv]) -> None:
             )
 
 
-def _check_pair(simulation: PairSimulation, name: str, pair: Pair) -> None:
-    config = simulation.config
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=config.actuation)
+def _fit_pair(simulation: PairSimulation, name: str, pair: Pair) -> dict[str, Actor]:
+    """Check the policies of a pair; blocks of the observation that one does not know get zero weights."""
+    law = simulation.config.actuation
+    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    fitting: dict[str, Actor] = {}
     for role in ROLES:
         actor = pair.get(role)
         if actor is None:
             raise PolicyError(f"pair '{name}' has no policy for the {role}; it has {', '.join(pair) or 'none'}.")
         if isinstance(actor, Policy):
+            actor = expand(actor, interface)
             actor.check(interface, action_size=simulation.body.num_dofs, role=role)
+        fitting[role] = actor
+    return fitting
 
 
 def _roll_out(

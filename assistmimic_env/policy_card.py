@@ -32,8 +32,9 @@ ACTIVATIONS: Final = ("silu", "relu", "elu", "tanh")
 
 MAX_LAYERS: Final = 16
 MAX_OPTION_DEPTH: Final = 4
-MAX_OPTIONS: Final = 256
-MAX_TEXT: Final = 256
+MAX_OPTIONS: Final = 128
+MAX_VALUES: Final = 1024
+MAX_TEXT: Final = 1024
 MAX_PRIMITIVES: Final = 16
 
 
@@ -134,15 +135,18 @@ class TrainedIn:
     def of(cls, id: str, options: Mapping[str, Any]) -> TrainedIn:
         """From options as Python has them; one that a card cannot hold, such as infinity, is left out."""
         plain = {name: asdict(value) if is_dataclass(value) else value for name, value in options.items()}  # type: ignore[arg-type]
-        return cls(id=id, options={name: value for name, value in plain.items() if _is_plain(value, MAX_OPTION_DEPTH)})
+        return cls(id=id, options={name: value for name, value in plain.items() if _is_plain_option(value)})
 
     @classmethod
     def from_json(cls, environment: Mapping[str, Any], *, where: str) -> TrainedIn:
         """Check a JSON object; `PolicyError` says which key is wrong."""
         read = _Reader(where, environment)
         options = read.mapping("options")
-        if not _is_plain(options, MAX_OPTION_DEPTH + 1) or _count(options) > MAX_OPTIONS:
-            expected = f"at most {MAX_OPTIONS} numbers, words and flags, nested at most {MAX_OPTION_DEPTH} deep"
+        if len(options) > MAX_OPTIONS or not all(map(_is_plain_option, options.values())):
+            expected = (
+                f"at most {MAX_OPTIONS} options of at most {MAX_VALUES} finite numbers, words and flags each, "
+                f"nested at most {MAX_OPTION_DEPTH} deep"
+            )
             raise read.fail("options", expected)
         return cls(id=read.text("id", most=MAX_TEXT), options=options)
 
@@ -374,6 +378,10 @@ class _Reader:
         if stop != size:
             raise self.fail(key, f"blocks that end at observation_size = {size}, they end at {stop}")
         return layout
+
+
+def _is_plain_option(value: object) -> bool:
+    return _is_plain(value, MAX_OPTION_DEPTH) and _count(value) <= MAX_VALUES
 
 
 def _is_plain(value: object, depth: int) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import PolicyError
+from .layout import VERSION
 from .policy import Policy, policy_interface
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def known_columns(policy: Policy, blocks: Blocks) -> Ids:
         if sizes.get(name) != stop - start
     ]
     if wrong:
+        version = policy.card.layout_version
         raise PolicyError(
             f"{policy.source} observes what this environment does not offer: {', '.join(wrong)}. "
+            f"Its layout version is {'unknown' if version is None else version}, the environment's {VERSION}. "
             "Use an environment with these blocks, or a policy made for this one."
         )
     return np.concatenate([np.arange(*blocks[name]) for name in mine])

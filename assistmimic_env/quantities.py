@@ -192,3 +192,6 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """Heading -> the quantities of one table; the JSON has all."""
+
+MAIN: Final = ("task_success", "success_50", "mpjpe_common", "weight_share")
+"""The figures to look at first."""

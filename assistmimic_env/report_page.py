@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .charts import COLORS
 from .evaluation import json_value, versions
-from .quantities import QUANTITIES, TABLES
+from .quantities import MAIN, QUANTITIES, TABLES
 
 if TYPE_CHECKING:
     from .grid import Grid
-
-MAIN: Final = ("task_success", "success_50", "mpjpe_common", "weight_share")
-"""Quantities with a table of conditions and policies at the top."""
 
 _STYLE: Final = """
 :root{color-scheme:light}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from assistmimic_env.clip import ROLES, Contact, PairClip
 from assistmimic_env.config import CONTROL_DT, env_config
 from assistmimic_env.errors import ActionError, ConfigError, MissingDependencyError, PolicyError
 from assistmimic_env.evaluation import Evaluation, compare, evaluate, frames, record
+from assistmimic_env.layout import VERSION as LAYOUT_VERSION
 from assistmimic_env.policy import HoldPolicy, Policy, PolicyCard, RandomPolicy, policy_interface
 from assistmimic_env.recording import Recording
 from assistmimic_env.registry import resolve_clips
@@ -384,6 +385,27 @@ def test_exported_policies_are_evaluated() -> None:
     assert result.actors["exported"]["recipient"] == "recipient of a test"
 
 
+def test_single_person_policies_play_both_roles() -> None:
+    """A policy that knows only the first blocks of the observation is widened; it is not told of the partner."""
+    interface = policy_interface(layout=make_vec().layout, body=BODY, actuation="so3")
+    known = {name: ends for name, ends in interface["observation_layout"].items() if ends[1] <= 934}
+    tracker = make_policy(role="any", observation_layout=known, observation_size=934)
+    result = compare(make_vec(), {"tracker": dict.fromkeys(ROLES, tracker), "hold": holding()}, rollouts=2, threads=1)
+    np.testing.assert_array_equal(result.logs["tracker"].com, result.logs["hold"].com)
+
+
+def test_another_layout_is_named_with_its_version() -> None:
+    """Of the policy and of the environment: by number where only the meaning changed, by block where sizes did."""
+    other = {role: make_policy(role=role, layout_version=LAYOUT_VERSION + 1) for role in ROLES}
+    words = f"layout_version is {LAYOUT_VERSION + 1} in the policy, {LAYOUT_VERSION} in the environment"
+    with pytest.raises(PolicyError, match=words):
+        evaluate(make_vec(), other, rollouts=1)
+    layout = {"self": (0, 3), "crystal_ball": (3, 9)}
+    strange = {role: make_policy(role=role, observation_layout=layout, observation_size=9) for role in ROLES}
+    with pytest.raises(PolicyError, match=f"crystal_ball .* layout version is {LAYOUT_VERSION}, the environment's"):
+        evaluate(make_vec(), strange, rollouts=1)
+
+
 def test_pairs_may_have_options_of_their_own() -> None:
     """What a policy observes or how its servos work may differ; the result says so."""
     own = {"expmap": {"actuation": "expmap"}}
@@ -479,9 +501,10 @@ def test_recorded_rollout_is_the_evaluated_one(result: Evaluation) -> None:
 def test_frames_draw_the_whole_recording(result: Evaluation) -> None:
     """One picture per pose, of the size asked for; pictures change while people move."""
     full = result.recordings["random"][0]
-    poses = {key: getattr(full, key)[:4] for key in ("position", "rotation", "ref_position", "ref_rotation")}
+    arrays = (item.name for item in fields(Recording) if item.name != "setting")
+    short = replace(full, **{name: getattr(full, name)[:4] for name in arrays})
     try:
-        pictures = list(frames(Recording(setting=full.setting, **poses), width=160, height=90))
+        pictures = list(frames(short, width=160, height=90))
     except MissingDependencyError as error:
         pytest.skip(str(error))
     assert [picture.shape for picture in pictures] == [(90, 160, 3)] * 4

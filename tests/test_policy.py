@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 
 from assistmimic_env import policy as policies
 from assistmimic_env.body import get_body
+from assistmimic_env.config import Impairment
 from assistmimic_env.errors import PolicyError
 from assistmimic_env.layout import build_layout
-from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair, policy_interface, save_policy
+from assistmimic_env.policy import (
+    HoldPolicy,
+    Policy,
+    RandomPolicy,
+    TrainedIn,
+    load_pair,
+    policy_interface,
+    save_policy,
+)
 
 LAYOUT = {"self": slice(0, 30), "goal": slice(30, 50)}
 INTERFACE: dict[str, Any] = {
@@ -182,6 +191,33 @@ def test_check_names_what_differs(tmp_path: Path, change: dict[str, Any], words:
         assert word in str(caught.value)
 
 
+def test_card_says_what_the_policy_was_trained_in(tmp_path: Path) -> None:
+    """Id and plain options come back; what JSON cannot hold is left out, dataclasses are mappings."""
+    options = {
+        "recipient": Impairment(mass=0.7),
+        "termination_distance": float("inf"),
+        "clips": ["pull_up"],
+        "grip": "none",
+    }
+    environment = TrainedIn.of("AssistMimic/PullUp-v0", options)
+    found = Policy.load(save(tmp_path, environment=environment.to_json())).card.environment
+    assert found.id == "AssistMimic/PullUp-v0"
+    assert found.options == {
+        "recipient": {"mass": 0.7, "gain": {}, "torque_limit": {}}, "clips": ["pull_up"], "grip": "none"
+    }  # fmt: skip
+
+
+def test_old_cards_know_neither_environment_nor_layout_version(tmp_path: Path) -> None:
+    """They are read, they fit by their blocks, and saving them again adds nothing."""
+    policy = Policy.load(save(tmp_path))
+    assert policy.card.environment is None
+    assert policy.card.layout_version is None
+    assert not {"environment", "layout_version"} & set(policy.card.to_json())
+    policy.check({**INTERFACE, "layout_version": 7}, action_size=6)
+    with pytest.raises(PolicyError, match="layout_version is 6 in the policy, 7 in the environment"):
+        Policy.load(save(tmp_path, layout_version=6)).check({**INTERFACE, "layout_version": 7}, action_size=6)
+
+
 @pytest.mark.parametrize("law", ["so3", "expmap"])
 def test_policy_made_for_an_environment_fits_it(tmp_path: Path, law: Any) -> None:
     """What an environment says of itself can be exported and is found again; the other law is refused."""
@@ -229,6 +265,19 @@ def test_wrong_observation_width_is_refused(tmp_path: Path) -> None:
         ("control_dt", 0),
         ("body", ""),
         ("provenance", "me"),
+        ("layout_version", 0),
+        ("layout_version", "1"),
+        ("environment", "AssistMimic/PullUp-v0"),
+        ("environment", {"id": "AssistMimic/PullUp-v0"}),
+        ("environment", {"id": "", "options": {}}),
+        ("environment", {"id": "x" * 2000, "options": {}}),
+        ("environment", {"id": ["x"], "options": {}}),
+        ("environment", {"id": "x", "options": [1]}),
+        ("environment", {"id": "x", "options": dict.fromkeys(map(str, range(200)), 1)}),
+        ("environment", {"id": "x", "options": {"start_noise": float("inf")}}),
+        ("environment", {"id": "x", "options": {"clips": ["x" * 2000]}}),
+        ("environment", {"id": "x", "options": {"clips": list(range(2000))}}),
+        ("environment", {"id": "x", "options": {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}}),
     ],
 )
 def test_bad_card_is_refused_by_key(tmp_path: Path, key: str, value: object) -> None:

@@ -16,7 +16,7 @@ from .adapter import ROLES
 from .cast import PAIR
 from .distillation import Distillation, Schedule, Specialist
 from .distillation_teachers import Teachers
-from .method import merged
+from .options import merged
 from .ppo import assistmimic_ppo
 from .run import TRAINING_OPTIONS, RunSettings, default_start, make_simulation, read_settings, with_start_options
 from .start import Start

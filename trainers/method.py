@@ -7,7 +7,6 @@ Every component is a plain option of the environment or of `assistmimic_ppo`, so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from assistmimic_env.config import ROLE_NAMES
 from assistmimic_env.errors import ConfigError, did_you_mean
 
 from .module import ModuleConfig
+from .options import merged
 from .run import ALONE_OPTIONS, TRAINING_OPTIONS, RunSettings, default_start
 from .start import PARTS, ablated
 
@@ -232,37 +232,6 @@ class Method:
         for part in PARTS:
             init_from = ablated(init_from, part) if part in self.ablated else init_from
         return init_from
-
-
-def merged(*options: Options) -> dict[str, Any]:
-    """Options of which later ones come before earlier ones; mappings inside them are merged too."""
-    result: dict[str, Any] = {}
-    for each in options:
-        for name, value in each.items():
-            nested = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-            result[name] = merged(result[name], value) if nested else value
-    return result
-
-
-def read_options(words: Sequence[str]) -> dict[str, Any]:
-    """Options from `KEY=VALUE`; dots in the key go into mappings, a value that is no JSON is text.
-
-    Raises:
-        ConfigError: A word has no `=`.
-    """
-    options: dict[str, Any] = {}
-    for word in words:
-        key, separator, text = word.partition("=")
-        if not key or not separator:
-            raise ConfigError(f"the option '{word}' is not KEY=VALUE. Write physics=fast, or contact.weight=0.5.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        for name in reversed(key.split(".")):
-            value = {name: value}
-        options = merged(options, value)
-    return options
 
 
 def _check(kind: str, name: str, known: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
         key, separator, text = word.partition("=")
         names = key.split(".")
         if not separator or not all(names):
-            raise ConfigError(f"the option '{word}' has no key or no '='. Write KEY=VALUE, such as grip=none.")
+            raise ConfigError(f"the option '{word}' is not KEY=VALUE. Write physics=fast, or contact.weight=0.5.")
         value = _value(text)
         for name in reversed(names):
             value = {name: value}

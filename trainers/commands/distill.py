@@ -61,7 +61,7 @@ def distill(
 
     import assistmimic_env
     from assistmimic_trainers.distillation_start import distillation_settings
-    from assistmimic_trainers.method import read_options
+    from assistmimic_trainers.options import read_options
     from assistmimic_trainers.run import resume_run, start_run
     from assistmimic_trainers.training import Budget
 

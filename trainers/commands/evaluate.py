@@ -1,18 +1,29 @@
-"""`assistmimic eval`: measure pairs of policies on the same seeds."""
+"""`assistmimic eval`: measure pairs of policies on the same seeds, under one or several conditions."""
 
 from __future__ import annotations
 
 import json as json_module
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+if TYPE_CHECKING:
+    from assistmimic_env.evaluation import Evaluation
+    from assistmimic_env.grid import Grid
+
 
 def evaluate(
-    policies: Annotated[tuple[str, ...], tyro.conf.Positional] = ("random",),
+    policies: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     *,
-    env: str = "AssistMimic/PullUp-v0",
+    policy: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    env: str | None = None,
+    recipient: str | None = None,
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    grid: tuple[str, ...] | None = None,
     clips: tuple[str, ...] = (),
     held_out: bool = False,
     rollouts: int = 100,
@@ -20,49 +31,112 @@ def evaluate(
     start_noise: float = 1.0,
     threads: int = 0,
     out: Path | None = None,
+    videos: Literal["first", "all", "none"] = "first",
     json: bool = False,
 ) -> None:
-    """Measure pairs of policies on the same seeds: success, survival, errors and forces, with 95 % intervals.
+    """Measure pairs of policies on the same seeds: success, errors, contacts, forces, balance, with 95 % intervals.
 
-    Example: assistmimic eval runs/quickstart/policies/trained random
+    Example: assistmimic eval runs/full/policies/trained random --grid paper --out report
 
     Args:
-        policies: For each pair a folder of exported policies, or one of: random, hold.
-        env: Environment id (list them: assistmimic info).
+        policies: For each pair a folder of exported policies, a single-person policy, or one of: random, hold, prior.
+            NAME=FOLDER gives it a name. By default random.
+        policy: The same as a flag, once for each pair.
+        env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
+            the options on their cards.
+        recipient: How impaired the recipient is, e.g. needs-help.
+        option: Another option of the environment as KEY=VALUE, e.g. grip=none or contact.near=0.2; may be repeated.
+        grid: Conditions to compare: paper (all of the paper's), or any of none, mass-1.2, mass-1.5, gain-0.5,
+            gain-0.5-both, hip-torque-0.5.
         clips: Other motion: names of bundled clips, clip files, or folders of them.
         held_out: Use the environment's clips that training does not see.
-        rollouts: Rollouts of each pair; they take turns through the clips.
+        rollouts: Rollouts of each pair and condition; they take turns through the clips.
         seed: Seed of the first rollout.
         start_noise: Scale of the noise of the start state; 0 starts exactly on the reference.
         threads: Threads of the physics; 0 means all CPUs. Results do not depend on it.
-        out: Write the result to this JSON file, every rollout included.
+        out: Write the result: to a JSON file if it ends in .json, else a folder with evaluation.json, table.md, plots,
+            videos and report.html, one page that needs no other file.
+        videos: Of which conditions the folder has a video of each pair's first rollout.
         json: Print the result as one JSON object instead of a table.
     """
     import assistmimic_env
+    from assistmimic_env.config import require
     from assistmimic_env.evaluation import compare
+    from assistmimic_env.grid import conditions, evaluate_grid
+    from assistmimic_trainers.options import read_options
 
-    from .pairs import choose_clips, load_pairs
+    from .pairs import load_pairs
+    from .stage import choose_stage
 
-    worlds = max(1, min(64, rollouts))
-    motion = choose_clips(env, clips, held_out=held_out)
-    vec = assistmimic_env.make_vec(env, num_envs=worlds, threads=threads, clips=motion)
-    pairs = load_pairs(policies, vec, seed=seed)
-    result = compare(vec, pairs, rollouts=rollouts, seed=seed, start_noise=start_noise, num_worlds=worlds)
-    if out is not None:
+    words = (*policies, *policy) or ("random",)
+    chosen = None if grid is None else conditions(grid)
+    require(rollouts >= 1, "--rollouts", rollouts, "at least 1: without rollouts there is no result")
+    stage = choose_stage(
+        words, env=env, clips=clips, held_out=held_out, recipient=recipient, options=read_options(option)
+    )
+    pairs = load_pairs(words, assistmimic_env.make_vec(stage.env, num_envs=1, **stage.options), seed=seed)
+    report = out is not None and out.suffix != ".json"
+    settings: dict[str, Any] = {
+        **stage.options,
+        "own_options": stage.own_options,
+        "rollouts": rollouts,
+        "seed": seed,
+        "start_noise": start_noise,
+        "num_worlds": min(64, rollouts),
+        "threads": threads,
+        "record": int(report and videos != "none"),
+    }
+    if not json:
+        print(stage.describe(), file=sys.stderr)
+    result = (
+        compare(stage.env, pairs, **settings)
+        if chosen is None
+        else evaluate_grid(stage.env, pairs, conditions=chosen, watch=_say, **settings)
+    )
+    if out is not None and not report:
         result.save(out)
     if json:
         print(json_module.dumps(result.to_json(), indent=2))
     else:
-        _print_table(result.table())
+        _print(result)
+    if out is not None and report:
+        _report(result, out, videos)
 
 
-def _print_table(rows: list[list[str]]) -> None:
-    """Print one column per pair of policies."""
+def _say(condition: str) -> None:
+    print(f"condition {condition} ...", file=sys.stderr)
+
+
+def _report(result: Evaluation | Grid, folder: Path, videos: Literal["first", "all", "none"]) -> None:
+    from assistmimic_env.evaluation import Evaluation
+    from assistmimic_env.grid import SEEN, Grid
+    from assistmimic_env.report import write_report
+
+    grid = Grid(evaluations={SEEN: result}) if isinstance(result, Evaluation) else result
+    command = shlex.join(["assistmimic", *sys.argv[1:]])
+    page = write_report(grid, folder, content=result.to_json(), command=command, videos=videos)
+    print(page, file=sys.stderr)
+
+
+def _print(result: Evaluation | Grid) -> None:
+    """Print a column per pair: all main figures of one evaluation, or those of each condition, one after the other."""
+    from assistmimic_env.evaluation import Evaluation
+    from assistmimic_env.quantities import MAIN, QUANTITIES
+
+    if isinstance(result, Evaluation):
+        _print_table(list(zip(*result.table(), strict=True)))
+        return
+    for name in MAIN:
+        _, *body = rows = result.cross_table(name)
+        _print_table([[QUANTITIES[name].heading, *rows[0][1:]], *body])
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title, *names = (row[0] for row in rows)
-    table = Table(title, *names)
-    for quantity in zip(*(row[1:] for row in rows), strict=True):
-        table.add_row(*quantity)
+    heading, *body = rows
+    table = Table(*heading)
+    for row in body:
+        table.add_row(*row)
     Console(markup=False).print(table)

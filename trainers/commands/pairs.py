@@ -17,21 +17,34 @@ SIMPLE = ("random", "hold", PRIOR)
 
 
 def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, dict[str, Actor]]:
-    """Load pairs of policies.
+    """Load pairs of policies; whether they fit is checked by the evaluation.
 
     Args:
         words: For each pair a folder with the policies of both roles, a single-person policy that plays both, or one
-            of `SIMPLE`.
+            of `SIMPLE`; each may have a name of its own in front, as in `full=runs/full/policies/trained`.
         env: The environment they act in.
         seed: Seed of the random ones.
 
     Returns:
-        Word -> role -> policy.
+        Name, by default the word -> role -> policy.
 
     Raises:
+        ConfigError: Two pairs have the same name.
         PolicyError: A folder does not hold a pair of exported policies.
     """
-    return {word: _load(word, env, seed) for word in words}
+    from assistmimic_env.errors import ConfigError
+
+    named = [split_name(word) for word in words]
+    names = [name for name, _ in named]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"two policies are called '{twice[0]}'. Name them: NAME={twice[0]}.")
+    return {name: _load(path, env, seed) for name, path in named}
+
+
+def split_name(word: str) -> tuple[str, str]:
+    """Name and path of a pair given as `NAME=PATH`, or as a path, which is its own name."""
+    name, separator, path = word.partition("=")
+    return (name, path) if separator and name and path and not Path(word).exists() else (word, word)
 
 
 def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str, ...] | None:
@@ -75,22 +88,18 @@ def policy_stem(word: str) -> Path:
 def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     from assistmimic_env.errors import PolicyError, did_you_mean
     from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair
-    from assistmimic_env.policy_expansion import fitted
 
-    simulation = env.simulation
-    size = simulation.body.num_dofs
+    size = env.simulation.body.num_dofs
     if word == "random":
         return {role: RandomPolicy(size, seed=seed + index) for index, role in enumerate(env.agents)}
     if word == "hold":
         return {role: HoldPolicy.zero(size) for role in env.agents}
     if Path(word).is_dir():
-        pair = load_pair(word)
-    elif policy_stem(word).with_suffix(".json").is_file():
-        pair = dict.fromkeys(env.agents, Policy.load(policy_stem(word)))
-    else:
-        raise PolicyError(
-            f"there is no policy or folder '{word}'.{did_you_mean(word, SIMPLE)} "
-            f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
-            f"{', '.join(SIMPLE)}."
-        )
-    return {role: fitted(policy, simulation) for role, policy in pair.items()}
+        return {**load_pair(word)}
+    if policy_stem(word).with_suffix(".json").is_file():
+        return dict.fromkeys(env.agents, Policy.load(policy_stem(word)))
+    raise PolicyError(
+        f"there is no policy or folder '{word}'.{did_you_mean(word, SIMPLE)} "
+        f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
+        f"{', '.join(SIMPLE)}."
+    )

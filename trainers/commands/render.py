@@ -13,7 +13,9 @@ def render(
     policies: Annotated[str, tyro.conf.Positional] = "random",
     *,
     out: Path = Path("assistmimic.mp4"),
-    env: str = "AssistMimic/PullUp-v0",
+    env: str | None = None,
+    recipient: str | None = None,
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     clips: tuple[str, ...] = (),
     held_out: bool = False,
     seed: int = 0,
@@ -27,9 +29,12 @@ def render(
     Example: assistmimic render runs/quickstart/policies/trained --out pair.mp4
 
     Args:
-        policies: A folder of exported policies, or one of: random, hold.
+        policies: A folder of exported policies, a single-person policy, or one of: random, hold, prior.
         out: The file to write; its suffix becomes .mp4 or .png.
-        env: Environment id (list them: assistmimic info).
+        env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
+            the options on their cards.
+        recipient: How impaired the recipient is, e.g. needs-help.
+        option: Another option of the environment as KEY=VALUE, e.g. perturbation=mass-1.5; may be repeated.
         clips: Other motion: names of bundled clips, clip files, or folders of them; the first one is shown.
         held_out: Use the environment's clips that training does not see.
         seed: Seed of the rollout.
@@ -40,13 +45,18 @@ def render(
     """
     import assistmimic_env
     from assistmimic_env.errors import MissingDependencyError
-    from assistmimic_env.evaluation import frames, record
+    from assistmimic_env.evaluation import record
+    from assistmimic_env.recording import frames
     from assistmimic_env.rendering import write_video
+    from assistmimic_trainers.options import read_options
 
-    from .pairs import choose_clips, load_pairs
+    from .pairs import load_pairs
+    from .stage import choose_stage
 
-    vec = assistmimic_env.make_vec(env, num_envs=1, clips=choose_clips(env, clips, held_out=held_out))
-    pair = load_pairs([policies], vec, seed=seed)[policies]
+    words, options = [policies], read_options(option)
+    stage = choose_stage(words, env=env, clips=clips, held_out=held_out, recipient=recipient, options=options)
+    vec = assistmimic_env.make_vec(stage.env, num_envs=1, **stage.options)
+    (pair,) = load_pairs(words, vec, seed=seed).values()
     recording = record(vec, pair, seed=seed, start_noise=start_noise)
     try:
         written = write_video(out, frames(recording, width=width, height=height, ghost=ghost))

@@ -56,7 +56,7 @@ def study(
     from rich.table import Column, Table
 
     import assistmimic_env
-    from assistmimic_trainers.method import read_options
+    from assistmimic_trainers.options import read_options
     from assistmimic_trainers.study import StudyConfig, study
 
     console = Console()

@@ -75,7 +75,8 @@ def train(
 
     import assistmimic_env
     from assistmimic_env.errors import ConfigError
-    from assistmimic_trainers.method import TRACKING, Method, read_options
+    from assistmimic_trainers.method import TRACKING, Method
+    from assistmimic_trainers.options import read_options
     from assistmimic_trainers.quickstart import quickstart
     from assistmimic_trainers.run import resume_run, start_run
     from assistmimic_trainers.start import FEEDFORWARD, PARTS

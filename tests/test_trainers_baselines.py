@@ -150,10 +150,9 @@ def test_nothing_can_be_added_to_random_weights(tmp_path: Path) -> None:
 
 
 def run_method(word: str, folder: Path, *, steps: int = 256) -> RunSettings:
-    """Train a little as a method says, without what the sampler does."""
-    chosen = Method.parse(f"{word}+no-curriculum+no-physical-starts")
+    """Train a little as a method says."""
     ppo = {"num_envs_per_env_runner": 4, "rollout_fragment_length": 16}
-    settings = chosen.settings(TOY_ID, init_from="prior", recipient="needs-help", ppo=ppo)
+    settings = Method.parse(word).settings(TOY_ID, init_from="prior", recipient="needs-help", ppo=ppo)
     result = start_run(settings, folder, budget=Budget(steps=steps), console=Console(file=io.StringIO()))
     assert result.finished
     return settings

@@ -51,7 +51,7 @@ __all__ = ["Evaluation", "compare", "evaluate", "frames", "record"]
 FORMAT: Final = "assistmimic-evaluation"
 VERSION: Final = 2
 
-TASK_OPTIONS: Final = ("body", "supporter", "recipient", "perturbation", "solo")
+TASK_OPTIONS: Final = ("body", "supporter", "recipient", "perturbation", "solo", "judged")
 """What must be the same for all pairs of a comparison, or their numbers mean different things."""
 
 _COLUMNS: Final = (

@@ -219,8 +219,8 @@ class RolloutLog:
         judged &= np.isfinite(self.height_error)
         found: dict[str, Array] = {}
         for name, rate in (("contact_precision", touch.precision), ("contact_recall", touch.recall)):
-            both = (values.reshape(*judged.shape, -1) for values in (self.touching, self.expected))
-            found[name] = rate(*both, judged)
+            touching, expected = (flags.reshape(*judged.shape, -1) for flags in (self.touching, self.expected))
+            found[name] = rate(touching, expected, judged)
             each = [rate(self.touching[:, :, i], self.expected[:, :, i], judged) for i in range(len(ROLES))]
             found |= _by_role(name, np.stack(each, axis=-1))
         support = metrics.mean_over_frames(self.support_force, frames)[:, 0]

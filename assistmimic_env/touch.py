@@ -84,7 +84,7 @@ def touch(force: ArrayLike, hands: Ids) -> Bools:
     Returns:
         Flags, shape (..., 2 sides); False where the force is NaN.
     """
-    return (magnitude(np.asarray(force)[..., hands, :]) > TOUCH_FORCE).any(axis=-1)
+    return np.any(magnitude(np.asarray(force)[..., hands, :]) > TOUCH_FORCE, axis=-1)
 
 
 def precision(touching: ArrayLike, expected: ArrayLike, measured: ArrayLike) -> Array:

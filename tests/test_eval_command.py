@@ -70,6 +70,14 @@ def test_policies_know_their_environment(export: Callable[..., str]) -> None:
     assert f"{SIT} with recipient=needs-help, grip=none" in stage.describe()
 
 
+def test_a_recipient_trained_alone_is_measured_alone(export: Callable[..., str]) -> None:
+    """And cannot be put beside a pair by mistake."""
+    alone = {"solo": True, "judged": "recipient", "partner_observations": False}
+    stage = stage_of(export("alone", SIT, alone))
+    assert stage.options == alone
+    assert stage_of(f"alone={export('a', SIT, alone)}", f"pair={export('b', SIT)}").own_options["alone"] == alone
+
+
 def test_flags_come_before_the_card(export: Callable[..., str]) -> None:
     """One by one; a whole environment on the command line replaces the card's."""
     folder = export("a", SIT, {"recipient": "needs-help", "retargeting": {"mode": "dynamic", "margin": 0.05}})

@@ -38,8 +38,9 @@ def merged(*options: Mapping[str, Any]) -> dict[str, Any]:
     for each in options:
         for name, value in each.items():
             before = joined.get(name)
-            both = isinstance(before, Mapping) and isinstance(value, Mapping)
-            joined[name] = merged(before, value) if both else value
+            if isinstance(before, Mapping) and isinstance(value, Mapping):
+                value = merged(before, value)
+            joined[name] = value
     return joined
 
 

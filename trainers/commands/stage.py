@@ -21,7 +21,7 @@ DEFAULT_ENV = "AssistMimic/PullUp-v0"
 
 TRAINING_ONLY = (
     "start", "start_noise", "noise", "termination_distance", "randomisation", "reward", "contact",
-    "kinematic_recipient", "solo", "perturbation", "clips",
+    "kinematic_recipient", "perturbation", "clips",
 )  # fmt: skip
 """Options of a training that an evaluation decides by itself."""
 

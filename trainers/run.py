@@ -226,10 +226,11 @@ def evaluation_options(settings: RunSettings) -> dict[str, Any]:
     """Options of the environment in which the policies of a run are measured.
 
     They are the run's own, so that a policy is measured with the observations, the grip and the impairment it was
-    trained for; but where episodes start and end is up to the evaluation, and the recipient is always simulated.
+    trained for; but where episodes start and end is up to the evaluation, the recipient is always simulated, and
+    nothing is randomised.
     """
-    chosen = with_start_options(settings).env_options
-    return {name: value for name, value in chosen.items() if name not in (*TRAINING_OPTIONS, "kinematic_recipient")}
+    chosen, unmeasured = with_start_options(settings).env_options, ("kinematic_recipient", "randomisation")
+    return {name: value for name, value in chosen.items() if name not in (*TRAINING_OPTIONS, *unmeasured)}
 
 
 def default_start(settings: RunSettings) -> str:

@@ -233,7 +233,9 @@ def _chains(parents: Sequence[int], bodies: int) -> Array:
     for body, parent in enumerate(parents):
         if parent >= 0:
             own[body] += own[parent]
-    return np.concatenate([np.kron(np.eye(2), own), np.zeros((1, 2 * bodies))])
+    chain = np.zeros((2 * bodies + 1, 2 * bodies))
+    chain[:bodies, :bodies], chain[bodies:-1, bodies:] = own, own
+    return chain
 
 
 def _cross_matrix(vector: Array) -> Array:

@@ -169,7 +169,7 @@ class NoiseConfig:
     Attributes:
         joint_angle: Per component of each joint's rotation vector [rad].
         root_rotation: Per component of the root's rotation vector [rad].
-        root_position: Horizontal root position [m]; the height is left alone.
+        root_position: Horizontal root position [m]; heights change only where contacts give way (``clearance``).
         joint_velocity: Per component [rad/s].
         root_velocity: Per component [m/s].
     """

@@ -119,10 +119,11 @@ class CheckpointStore:
         return ", ".join(path.name for path in self._whole()) or "nothing"
 
 
-def _learnt(algorithm: Algorithm) -> State:
+def _learnt(algorithm: Algorithm) -> dict[str, Any]:
     """What the env runners learnt from episodes."""
     group: Any = algorithm.env_runner_group
-    return merged(group.foreach_env_runner(lambda runner: runner.schedule.get_state() if _scheduled(runner) else {}))
+    found = group.foreach_env_runner(lambda runner: runner.schedule.get_state() if _scheduled(runner) else {})
+    return {**merged(found)}
 
 
 def _remember(algorithm: Algorithm, state: State) -> None:

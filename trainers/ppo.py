@@ -73,9 +73,9 @@ def assistmimic_ppo(
         num_envs_per_env_runner: Worlds per process.
         rollout_fragment_length: Control steps per world and update.
         env_options: Options of `assistmimic_env.make`.
-        focus: Share of the episodes that start shortly before a recent failure, see `adapter.FailureFocus`.
+        focus: Share of the episodes that start shortly before a recent failure, see `schedule`.
         curriculum: Whether the impairment grows with success; a mapping chooses how.
-        physical_starts: Share of the episodes that start from a stored simulated state.
+        physical_starts: Share of the episodes that start from a stored simulated state, see `schedule`.
         module: Networks and normalisers of both policies.
         init_from: Policy id (the role) -> exported policy to start from.
         learner: Settings of the update beyond RLlib's PPO.

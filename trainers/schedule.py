@@ -53,7 +53,7 @@ class EpisodeSchedule:
     """
 
     def __init__(self, env: Any, options: Mapping[str, Any], *, worlds: int) -> None:
-        self._simulation = getattr(env, "simulation", None)
+        self._simulation: Any = getattr(env, "simulation", None)
         self.sampler: StartSampler | None = None
         self.curriculum: ImpairmentCurriculum | None = None
         if self._simulation is not None:

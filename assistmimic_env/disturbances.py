@@ -77,8 +77,11 @@ class Disturbances:
         """Observations (n, 2, D) with sensor noise, inside their bounds."""
         if self.config.observation_noise == 0.0:
             return observation
-        noise = streams.normal(ids, observation[0].size).reshape(observation.shape).astype(np.float32)
-        return np.clip(observation + self._noise * noise, -self._bounds, self._bounds)
+        noisy = streams.coarse_normal(ids, observation[0].size).reshape(observation.shape)
+        noisy *= self._noise
+        noisy += observation
+        np.minimum(noisy, self._bounds, out=noisy)
+        return np.maximum(noisy, -self._bounds, out=noisy)
 
 
 def _spread(interval: Range) -> bool:

@@ -176,6 +176,7 @@ def _protocol(grid: Grid, command: str) -> str:
             f"{first.seed} to {first.seed + first.rollouts - 1}; rollout i plays clip i modulo {len(first.clips)}",
         ],
         ["start noise", f"{first.start_noise:g}"],
+        ["recipient", _impairment(first.config["recipient"])],
         ["a rollout fails", f"when anybody's mean error of 16 bodies passes {first.failure_distance:g} m"],
         ["versions", ", ".join(f"{name} {version}" for name, version in versions().items())],
     ]
@@ -195,6 +196,14 @@ def _protocol(grid: Grid, command: str) -> str:
         made,
         f"<details><summary>All settings of the environment</summary><pre>{config}</pre></details>",
     )
+
+
+def _impairment(recipient: Mapping[str, Any]) -> str:
+    """An impairment in words."""
+    words = [f"mass x {recipient['mass']:g}"] if recipient["mass"] != 1.0 else []
+    words += [f"kp and kd of {kind} x {factor:g}" for kind, factor in recipient["gain"].items()]
+    words += [f"at most {limit:g} N m at each {kind}" for kind, limit in recipient["torque_limit"].items()]
+    return "; ".join(words) or "not impaired"
 
 
 def _perturbation(change: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def test_the_page_tells_everything(grid: Grid, tmp_path: Path) -> None:
     text = write_report(grid, tmp_path, command="assistmimic eval 'a b'", videos="none").read_text()
     for words in ("mass-1.2", "recipient&#x27;s mass x 1.2", "assistmimic eval &#x27;a b&#x27;", "0 to 2;", "mujoco 4"):
         assert words in text, words
-    for words in ("task success [%]", "Test/Stand-v0", "start noise", "Difference to hold", "nothing is changed"):
+    for words in ("task success [%]", "Test/Stand-v0", "not impaired", "Difference to hold", "nothing is changed"):
         assert words in text, words
     assert ODD not in text
     assert "&lt;b&gt;&amp;" in text

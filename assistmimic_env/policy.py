@@ -26,11 +26,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
+from . import rotations
+from .actuation import target_to_action
 from .errors import PolicyError
 from .policy_card import ANY_ROLE, FORMAT, ROLES, VERSION, Mixture, PolicyCard, TrainedIn, policy_interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_ROLE", "FORMAT", "ROLES", "VERSION", "Actor", "HoldPolicy", "Mixture", "Policy", "PolicyCard", "RandomPolicy",
-    "TrainedIn", "load_pair", "policy_interface", "save_policy", "write_atomically",
+    "StillPolicy", "TrainedIn", "load_pair", "policy_interface", "save_policy", "write_atomically",
 ]  # fmt: skip
 
 MAX_TENSOR_BYTES: Final = 256 * 2**20
@@ -243,6 +245,44 @@ class HoldPolicy:
         """
         action = np.asarray(self.action, np.float32)
         return np.broadcast_to(action, (*np.shape(observation)[:-1], action.size)).copy()
+
+
+class StillPolicy:
+    """A passive person: the servos go on asking for the pose in which each episode began.
+
+    Args:
+        layout: Of the observation: own body rotations, and the previous action, which is 0 when an episode begins.
+        parents: Parent of each body, -1 for the root.
+        scale: What an action is multiplied with, shape (J - 1, 3), see `actuation.action_scale`.
+    """
+
+    def __init__(self, layout: Mapping[str, slice], parents: Sequence[int], scale: ArrayLike) -> None:
+        self._rotation, self._action = layout["body_rotation"], layout["previous_action"]
+        self._parents, self._scale = np.asarray(parents[1:]), np.asarray(scale, np.float64)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the poses."""
+        self._held: Float32 | None = None
+
+    def act(self, observation: ArrayLike) -> Float32:
+        """Return the actions, (N, observation size) -> (N, action size); the rows are the same worlds each time."""
+        observation = np.asarray(observation, np.float32)
+        if self._held is None or len(self._held) != len(observation):
+            self._held = self._pose(observation)
+        begun = ~observation[:, self._action].any(axis=-1)
+        if begun.any():
+            self._held[begun] = self._pose(observation[begun])
+        return self._held.copy()
+
+    def _pose(self, observation: Float32) -> Float32:
+        """The actions that ask for the present pose."""
+        axes = observation[:, self._rotation].astype(np.float64).reshape(len(observation), -1, 2, 3)
+        x, z = axes[:, :, 0], axes[:, :, 1]
+        matrix = np.stack([x, np.cross(z, x), z], axis=-1)
+        local = np.swapaxes(matrix[:, self._parents], -1, -2) @ matrix[:, 1:]
+        target = rotations.to_rotation_vector(rotations.from_matrix(local))
+        return target_to_action(target, self._scale).reshape(len(observation), -1).astype(np.float32)
 
 
 class RandomPolicy:

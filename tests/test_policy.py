@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import make_vec, pose_action
 
 from assistmimic_env import policy as policies
 from assistmimic_env.body import get_body
@@ -23,6 +24,7 @@ from assistmimic_env.policy import (
     HoldPolicy,
     Policy,
     RandomPolicy,
+    StillPolicy,
     TrainedIn,
     load_pair,
     policy_interface,
@@ -492,3 +494,21 @@ def test_optional_keys_of_a_card_are_checked(tmp_path: Path, key: str, change: d
         save(tmp_path, **change)
     card = Policy.load(save(tmp_path)).card
     assert (card.upright, card.servo, card.mixture, card.normalizer_count) == (True, None, None, 0.0)
+
+
+def test_a_still_person_keeps_asking_for_the_pose_of_the_start() -> None:
+    """Also where an episode begins later than in the other worlds; the pose is the reference's at that frame."""
+    vec = make_vec(2, start="uniform")
+    simulation = vec.simulation
+    still = StillPolicy(vec.layout, simulation.body.parents, simulation.action_scale)
+    observation, _ = vec.reset(seed=0)
+    first = still.act(observation["supporter"])
+    np.testing.assert_allclose(first, pose_action(simulation)[:, 0], atol=1e-5)
+    wild = {role: np.full((2, simulation.body.num_dofs), 0.1) for role in vec.agents}
+    for _ in range(4):
+        observation, *_ = vec.step(wild)
+    np.testing.assert_array_equal(still.act(observation["supporter"]), first)
+    observation = vec.reset_worlds([1], frame=np.array([40]))
+    again = still.act(observation["supporter"])
+    np.testing.assert_array_equal(again[0], first[0])
+    np.testing.assert_allclose(again[1], pose_action(simulation)[1, 0], atol=1e-5)

@@ -75,7 +75,16 @@ def _print_table(found: list[Demand]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    table = Table(Column("clip", overflow="fold"), "joint", "limit [Nm]", "peak [Nm]", "x", "from [s]", "to [s]", "share of the clip")
+    table = Table(
+        Column("clip", overflow="fold"),
+        "joint",
+        "limit [Nm]",
+        "peak [Nm]",
+        "x",
+        "from [s]",
+        "to [s]",
+        "share of the clip",
+    )
     for one in found:
         rows = one.exceeded()
         if not rows:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 PRIOR = "prior"
 """The word for the single-person tracker that ships with the package."""
 
-SIMPLE = ("random", "hold", PRIOR)
+SIMPLE = ("random", "hold", "still", PRIOR)
+"""Policies that are called by a word; `hold` asks for the T-pose, `still` for the pose in which the episode began."""
+
+EACH = "+"
+"""Between two words that are played by the supporter and by the recipient."""
 
 
 def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, dict[str, Actor]]:
@@ -21,7 +25,8 @@ def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, 
 
     Args:
         words: For each pair a folder with the policies of both roles, a single-person policy that plays both, or one
-            of `SIMPLE`; each may have a name of its own in front, as in `full=runs/full/policies/trained`.
+            of `SIMPLE`; `A+B`: the supporter of A and the recipient of B. Each may have a name of its own in front, as
+            in `full=runs/full/policies/trained`.
         env: The environment they act in.
         seed: Seed of the random ones.
 
@@ -45,6 +50,12 @@ def split_name(word: str) -> tuple[str, str]:
     """Name and path of a pair given as `NAME=PATH`, or as a path, which is its own name."""
     name, separator, path = word.partition("=")
     return (name, path) if separator and name and path and not Path(word).exists() else (word, word)
+
+
+def pair_parts(path: str) -> tuple[str, ...]:
+    """The supporter's and the recipient's word of `A+B`, or the one word of both."""
+    first, plus, second = path.partition(EACH)
+    return (first, second) if plus and first and second and not Path(path).exists() else (path,)
 
 
 def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str, ...] | None:
@@ -87,13 +98,18 @@ def policy_stem(word: str) -> Path:
 
 def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     from assistmimic_env.errors import PolicyError, did_you_mean
-    from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, load_pair
+    from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, StillPolicy, load_pair
 
+    if len(parts := pair_parts(word)) > 1:
+        return {role: _load(part, env, seed)[role] for role, part in zip(env.agents, parts, strict=True)}
     size = env.simulation.body.num_dofs
     if word == "random":
         return {role: RandomPolicy(size, seed=seed + index) for index, role in enumerate(env.agents)}
     if word == "hold":
         return {role: HoldPolicy.zero(size) for role in env.agents}
+    if word == "still":
+        body, scale = env.simulation.body, env.simulation.action_scale
+        return {role: StillPolicy(env.layout, body.parents, scale) for role in env.agents}
     if Path(word).is_dir():
         return {**load_pair(word)}
     if policy_stem(word).with_suffix(".json").is_file():

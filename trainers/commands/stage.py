@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .pairs import PRIOR, split_name
+from .pairs import PRIOR, pair_parts, split_name
 
 if TYPE_CHECKING:
     from assistmimic_env.policy import TrainedIn
@@ -92,12 +92,13 @@ def _trained_in(word: str) -> TrainedIn | None:
     from assistmimic_env.policy import load_pair
 
     path = split_name(word)[1]
-    if path == PRIOR or not Path(path).is_dir():
+    folders = [part for part in pair_parts(path) if part != PRIOR and Path(part).is_dir()]
+    if not folders:
         return None
-    found = [policy.card.environment for policy in load_pair(path).values()]
-    if found[0] != found[1] and None not in found:
+    found = [policy.card.environment for folder in folders for policy in load_pair(folder).values()]
+    if any(environment != found[0] for environment in found) and None not in found:
         raise PolicyError(
-            f"{path}: its two policies were trained in different environments or with different options. "
+            f"{path}: its policies were trained in different environments or with different options. "
             "Say where to use them with --env and --option."
         )
     return next((environment for environment in found if environment is not None), None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from toys import make_vec, standing_clip
 
 from assistmimic_env import registry
 from assistmimic_env.demand import carrying_forces, demand
+from assistmimic_trainers import cli
 
 GRAVITY = 9.81
 
@@ -78,3 +82,17 @@ def test_the_people_of_a_simulation_can_be_asked_again() -> None:
     demand(env.simulation)
     assert env.worlds.scene.models[0].opt.disableflags == flags
     assert pytest.approx(GRAVITY) == -env.worlds.scene.model.opt.gravity[2]
+
+
+def test_the_command_says_which_joints_when_and_by_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["demand", "--recipient", "needs-help", "--clips", "sit_to_stand/train_00"]
+    assert cli.main([*words, "--out", str(tmp_path / "demand.json")]) == 0
+    assert "L_Hip" in capsys.readouterr().out
+    report = json.loads((tmp_path / "demand.json").read_text())
+    (clip,) = report["clips"].values()
+    assert clip["limit"]["L_Hip"] == 20.0
+    assert clip["exceeded"]["L_Hip"]["peak"] == pytest.approx(max(clip["torque"]["L_Hip"]), abs=0.06)
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    assert cli.main(["demand", "--recipient", "needshelp"]) == 2
+    assert "Did you mean 'needs-help'?" in capsys.readouterr().err

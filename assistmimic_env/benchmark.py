@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,24 @@ Array = NDArray[np.float64]
 _OUTPUTS = ("xpos", "xquat", "xmat", "cvel", "subtree_com", "sensordata", "actuator_force")
 _ACTION_NOISE = 0.03
 _VEL = mujoco.mjtStage.mjSTAGE_VEL
+
+METHOD: Mapping[str, Any] = {
+    "recipient": "needs-help",
+    "retargeting": {"mode": "dynamic"},
+    "contact": {"weight": 0.3, "excess": 0.1},
+    "reward": {"coupling": 0.5, "assist": 0.2},
+}
+"""Everything of the method that costs time in every step, the grip apart, which is physics."""
+
+RANDOMISED: Mapping[str, Any] = {
+    **METHOD,
+    "start_noise": 1.0,
+    "randomisation": {
+        "mass": (0.9, 1.1), "gain": (0.8, 1.2), "torque_limit": (0.8, 1.2), "friction": (0.8, 1.2),
+        "push_interval": 2.0, "latency": 1, "observation_noise": 0.01,
+    },
+}  # fmt: skip
+"""And all of domain randomisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +85,15 @@ def run_benchmark(
     Returns:
         A JSON-able report. ``vector_ratio`` and ``parallel_ratio``: full step against ``Batch.step`` with its
         default settings, 1 would be free (``ratio_to_persistent`` compares with a persistent batch, which is faster
-        and what ``Worlds`` uses). ``humanoid_ratio``: steps per second and humanoid against Gymnasium's
+        and what ``Worlds`` uses). ``vector_ratio_method`` and ``vector_ratio_randomised``: the first one with
+        ``METHOD`` and with ``RANDOMISED``. ``humanoid_ratio``: steps per second and humanoid against Gymnasium's
         ``Humanoid-v5``. ``growth``: time and memory per world against N. The raw numbers are beside them.
     """
     config = BenchmarkConfig() if config is None else config
     log(f"vector environment, {config.num_envs} worlds on {config.threads} threads")
     vector = _vector_ratio(config)
+    log("the same with the method on, and with domain randomisation")
+    method, randomised = (_vector_ratio(config, **options) for options in (METHOD, RANDOMISED))
     log("one world")
     parallel = _parallel_ratio(config)
     log("Gymnasium Humanoid-v5")
@@ -83,9 +104,13 @@ def run_benchmark(
     return {
         "env_id": config.env_id,
         "vector_ratio": vector["ratio"],
+        "vector_ratio_method": method["ratio"],
+        "vector_ratio_randomised": randomised["ratio"],
         "parallel_ratio": parallel["ratio"],
         "humanoid_ratio": None if humanoid is None else per_humanoid / humanoid,
         "vector": vector,
+        "vector_method": method,
+        "vector_randomised": randomised,
         "parallel": parallel,
         "humanoid_v5_steps_per_second": humanoid,
         "humanoid_steps_per_second": per_humanoid,
@@ -99,8 +124,8 @@ def _feed_forward(simulation: PairSimulation) -> Array:
     return target_to_action(simulation.reference.target, simulation.action_scale)
 
 
-def _vector_ratio(config: BenchmarkConfig) -> dict[str, float]:
-    env = registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads)
+def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:
+    env = registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads, **options)
     env.reset(seed=0)
 
     def step(action: Array) -> float:

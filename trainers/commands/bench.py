@@ -92,6 +92,8 @@ def _lines(report: dict[str, Any], worlds: int) -> list[str]:
     humanoid = report["humanoid_ratio"]
     return [
         f"vector ratio    {report['vector_ratio']:.2f}  full step of {worlds} worlds against the bare physics",
+        f"  method on     {report['vector_ratio_method']:.2f}  with domain randomisation "
+        f"{report['vector_ratio_randomised']:.2f}",
         f"parallel ratio  {report['parallel_ratio']:.2f}  the same for the PettingZoo environment, one world",
         f"humanoid ratio  {'-' if humanoid is None else format(humanoid, '.2f')}"
         "  steps per second and person against Gymnasium's Humanoid-v5",

@@ -83,7 +83,7 @@ COMPONENTS: Mapping[str, Component] = {
     "curriculum": Component(
         summary="the impairment grows with success",
         where="ppo",
-        present={"curriculum": True},
+        present={"curriculum": {"start": 0.5}},  # so far the shipped prior is as good as with healthy people
         absent={"curriculum": False},
     ),
     "physical-starts": Component(

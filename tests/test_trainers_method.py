@@ -37,7 +37,7 @@ TERMS = {
     "assist": {"env.reward.assist"},
     "grip": {"env.grip.mode"},
     "partner-obs": {"env.partner_observations"},
-    "curriculum": {"ppo.curriculum"},
+    "curriculum": {"ppo.curriculum", "ppo.curriculum.start"},  # False, or a mapping
     "physical-starts": {"ppo.physical_starts"},
     "weight-init": {"run.init_from"},
     "feedforward": {"run.init_from"},
@@ -111,7 +111,7 @@ def test_options_of_the_user_come_last_and_are_merged() -> None:
     config = env_config(**run.env_options)
     assert (config.contact.weight, config.contact.force) == (0.3, 50.0)
     assert (config.reward.assist, config.reward.coupling) == (0.7, 0.5)
-    assert run.ppo == {**UPDATES, "curriculum": {"start": 0.5}, "physical_starts": 0.25, "focus": 0.25}
+    assert run.ppo == {**UPDATES, "curriculum": {"start": 0.5}, "physical_starts": 0.1, "focus": 0.25}
     assert run.env_options["termination_distance"] == TRAINING_OPTIONS["termination_distance"]
 
 

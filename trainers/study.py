@@ -68,7 +68,7 @@ class StudyConfig:
     """Seeds of training."""
     steps: int = 200_000
     """Control steps of the pair, for every run."""
-    points: int = 5
+    points: int = 3
     """Evaluations per run, the start included and the end not."""
     rollouts: int = 32
     """Rollouts of each of these."""

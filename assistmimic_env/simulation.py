@@ -250,20 +250,12 @@ class PairSimulation:
             frame = uniform if self.config.start == "uniform" else np.zeros_like(last_start)
         frame = np.clip(frame, 0, last_start)
         row = self.reference.row(chosen, frame)
-        if state is None:
-            qpos, qvel = self._noisy(ids, self.reference.qpos[row], self.reference.qvel[row])
-            if self._clearance is not None:
-                qpos = self._clearance.resolve(qpos, chosen, row)
-            targets = self.reference.target[row].reshape(len(ids), 2, -1)
-        else:
-            state.check(len(ids), self.body.num_bodies)
-            qpos, qvel = state.qpos, state.qvel
-            targets = action_to_target(state.action, self.action_scale, self.config.actuation).reshape(len(ids), 2, -1)
+        qpos, qvel, targets = self._noisy(ids, chosen, row) if state is None else self._given(state, len(ids))
+        self._set_strength(ids, chosen)  # before the forces of the first observation
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         self._book.begin(ids, chosen, frame)
         if state is not None:
             self._book.previous_action[ids] = state.action
-        self._set_strength(ids)
         if self.config.randomisation.latency:
             self._book.delay[ids] = self._disturbances.latency(self._streams, ids)
             self._book.pending[ids] = targets[:, None]
@@ -271,22 +263,35 @@ class PairSimulation:
         self._book.observation[ids] = observation
         return observation
 
-    def _set_strength(self, ids: Ids) -> None:
+    def _set_strength(self, ids: Ids, clip: Ids) -> None:
         """Gains and torque limits of new episodes, where they are not always the scene's own."""
         varies = self._disturbances.varies_strength or self.worlds.varies_strength
         if not varies and (self.difficulty[ids] == 1.0).all():
             return
-        gain, limit = self._strength.at(self.difficulty[ids], self.clip[ids])
+        gain, limit = self._strength.at(self.difficulty[ids], clip)
         gain_factor, limit_factor = self._disturbances.strength(self._streams, ids)
         gain[:, 1] *= gain_factor[:, None]
         limit[:, 1] *= limit_factor[:, None]
         self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 
-    def _noisy(self, ids: Ids, qpos: Array, qvel: Array) -> tuple[Array, Array]:
-        """Perturb reference states by the start noise (nothing is drawn when its scale is 0)."""
+    def _given(self, state: PairState, count: int) -> tuple[Array, Array, Array]:
+        """Generalised positions and velocities and servo targets of given states."""
+        state.check(count, self.body.num_bodies)
+        targets = action_to_target(state.action, self.action_scale, self.config.actuation)
+        return state.qpos, state.qvel, targets.reshape(count, 2, -1)
+
+    def _noisy(self, ids: Ids, clip: Ids, row: Ids) -> tuple[Array, Array, Array]:
+        """The same of the reference with start noise, out of contacts that the reference does not have."""
+        qpos, qvel = self.reference.qpos[row], self.reference.qvel[row]
+        if self.config.start_noise > 0.0:
+            qpos, qvel = self._perturbed(ids, qpos, qvel)
+        if self._clearance is not None:
+            qpos = self._clearance.resolve(qpos, clip, row)
+        return qpos, qvel, self.reference.target[row].reshape(len(ids), 2, -1)
+
+    def _perturbed(self, ids: Ids, qpos: Array, qvel: Array) -> tuple[Array, Array]:
+        """States with the start noise."""
         scale, noise, j = self.config.start_noise, self.config.noise, self.body.num_bodies
-        if scale == 0.0:
-            return qpos, qvel
         angle = np.full((j, 3), noise.joint_angle)
         angle[0] = noise.root_rotation
         shift = np.array([noise.root_position, noise.root_position, 0.0])

@@ -130,7 +130,7 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
 
         Args:
             seed: Restart the random stream; without it the stream goes on.
-            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise, ``state`` (a ``PairState``) is
+            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise, ``state`` (a ``PhysicalState``) is
                 where to start instead of on the reference; other keys are ignored.
 
         Returns:

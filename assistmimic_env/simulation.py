@@ -28,7 +28,7 @@ from .reference import Goal, build_reference
 from .retargeting import Retargeting, Shift
 from .rewarder import Rewarder
 from .scene import Setting, build_scene
-from .state_bank import PairState
+from .state_bank import PhysicalState
 from .strength import Strength, impaired, perturbed
 from .tracking import Tracking
 from .worlds import Motion, Worlds, WorldsState
@@ -224,7 +224,7 @@ class PairSimulation:
             self.worlds.set_friction_scale(self._everyone, friction)
 
     def reset(
-        self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None, state: PairState | None = None
+        self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None, state: PhysicalState | None = None
     ) -> Floats:
         """Start new episodes on the reference with the configured start noise, or in given states.
 
@@ -274,7 +274,7 @@ class PairSimulation:
         limit[:, 1] *= limit_factor[:, None]
         self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 
-    def _given(self, state: PairState, count: int) -> tuple[Array, Array, Array]:
+    def _given(self, state: PhysicalState, count: int) -> tuple[Array, Array, Array]:
         """Generalised positions and velocities and servo targets of given states."""
         state.check(count, self.body.num_bodies)
         targets = action_to_target(state.action, self.action_scale, self.config.actuation)
@@ -407,10 +407,10 @@ class PairSimulation:
 
     # --- state ---------------------------------------------------------------------------------------------
 
-    def pair_state(self, ids: Ids) -> PairState:
+    def physical_state(self, ids: Ids) -> PhysicalState:
         """Copies of both people's states in some worlds, as ``reset`` takes them."""
         qpos, qvel = self.worlds.generalised_state(ids)
-        return PairState(qpos=qpos, qvel=qvel, action=self._book.previous_action[ids])
+        return PhysicalState(qpos=qpos, qvel=qvel, action=self._book.previous_action[ids])
 
     def get_state(self, ids: Ids) -> SimulationState:
         """Copy everything that decides how some worlds go on."""

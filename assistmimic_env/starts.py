@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .config import check_options, require
 from .errors import ConfigError
-from .state_bank import PairState, Recordable, State, StateBank
+from .state_bank import PhysicalState, Recordable, State, StateBank
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -100,14 +100,14 @@ class Starts:
     clip: Ids
     frame: Ids
     kind: Ids
-    state: PairState | None = None
+    state: PhysicalState | None = None
 
 
 class Resettable(Protocol):
     """What ``begin`` needs: a ``VectorEnv``, or what has its ``reset_worlds``."""
 
     def reset_worlds(
-        self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None, state: PairState | None = None
+        self, ids: Ids, *, clip: Ids | None = None, frame: Ids | None = None, state: PhysicalState | None = None
     ) -> Any:
         """Start some worlds again and return all observations."""
         ...
@@ -214,7 +214,7 @@ class StartSampler:
                 rows.append(stored[1])
             else:
                 kind[index] = ANYWHERE
-        return Starts(clip=clip, frame=frame, kind=kind, state=PairState.unpack(np.stack(rows)) if rows else None)
+        return Starts(clip=clip, frame=frame, kind=kind, state=PhysicalState.unpack(np.stack(rows)) if rows else None)
 
     def _ahead_of_failure(self, clip: int) -> int:
         frames = self._failures[clip]

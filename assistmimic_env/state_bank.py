@@ -24,7 +24,7 @@ State = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairState:
+class PhysicalState:
     """Simulated states of both people, from which episodes can start.
 
     Attributes:
@@ -48,7 +48,7 @@ class PairState:
             if shape != (worlds, 2, size):
                 raise ConfigError(
                     f"state.{name} has shape {shape}, expected {(worlds, 2, size)}: {worlds} worlds are reset and a "
-                    f"person has {bodies} bodies. Take states from `pair_state` of the same environment."
+                    f"person has {bodies} bodies. Take states from `physical_state` of the same environment."
                 )
 
     def pack(self) -> Array:
@@ -56,7 +56,7 @@ class PairState:
         return np.concatenate([values.reshape(len(values), -1) for values in (self.qpos, self.qvel, self.action)], 1)
 
     @classmethod
-    def unpack(cls, rows: Array) -> PairState:
+    def unpack(cls, rows: Array) -> PhysicalState:
         """What ``pack`` packed; the row's size, 2 (6 J - 3 + 4 J + 3), says how many bodies there are."""
         bodies = (rows.shape[1] - 6) // 20
         qpos, qvel, action = np.split(rows, np.cumsum([6 + 8 * bodies, 6 + 6 * bodies]), axis=1)
@@ -81,7 +81,7 @@ class Recordable(Protocol):
         """Control steps since the start of each episode, shape (N,)."""
         ...
 
-    def pair_state(self, ids: Ids) -> PairState:
+    def physical_state(self, ids: Ids) -> PhysicalState:
         """States of some worlds."""
         ...
 
@@ -123,7 +123,7 @@ class StateBank:
         ids = np.flatnonzero(due & (self._count < self.MOST))
         if not ids.size:
             return
-        rows = simulation.pair_state(ids).pack()
+        rows = simulation.physical_state(ids).pack()
         if not self._rows.size:
             self._rows = np.zeros((*self._frames.shape, rows.shape[1]))
         self._frames[ids, self._count[ids]], self._rows[ids, self._count[ids]] = frame[ids], rows

@@ -16,7 +16,7 @@ from .errors import ActionError, ClipError, ConfigError, did_you_mean
 from .layout import Layout
 from .reference import Reference
 from .simulation import PairSimulation, SimulationState, Transition
-from .state_bank import PairState
+from .state_bank import PhysicalState
 from .worlds import Worlds
 
 Floats = NDArray[np.float32]
@@ -123,7 +123,7 @@ class VectorEnv:
         *,
         clip: Ids | None = None,
         frame: Ids | None = None,
-        state: PairState | None = None,
+        state: PhysicalState | None = None,
     ) -> Observations:
         """Start a new episode in some worlds only.
 
@@ -131,7 +131,8 @@ class VectorEnv:
             ids: Worlds, shape (n,).
             clip: Index of the clip of each, shape (n,); drawn by default.
             frame: First frame of each, shape (n,), clamped so that one step remains; by default as configured.
-            state: Simulated states to start in at these frames (``simulation.pair_state``); by default the reference.
+            state: Simulated states to start in at these frames (``simulation.physical_state``); by default the
+                reference.
 
         Returns:
             The current observations of all worlds, role -> (N, D).
@@ -322,7 +323,7 @@ def seed_streams(simulation: PairSimulation, seed: int | None, *, first: bool) -
 
 def start_options(
     simulation: PairSimulation, options: Mapping[str, Any] | None
-) -> tuple[Ids | None, Ids | None, PairState | None]:
+) -> tuple[Ids | None, Ids | None, PhysicalState | None]:
     """Clip and frame per world and the state from reset options; ``None`` where they are to be drawn."""
     options = {} if options is None else options
     clip, frame = options.get("clip"), options.get("frame")
@@ -334,8 +335,10 @@ def start_options(
             )
         clip = names.index(clip)
     state = options.get("state")
-    if state is not None and not isinstance(state, PairState):
-        raise ConfigError(f"reset option state is a {type(state).__name__}, expected a PairState of `pair_state`.")
+    if state is not None and not isinstance(state, PhysicalState):
+        raise ConfigError(
+            f"reset option state is a {type(state).__name__}, expected a PhysicalState of `physical_state`."
+        )
     return _per_world(simulation, "clip", clip, len(names)), _per_world(simulation, "frame", frame, None), state
 
 

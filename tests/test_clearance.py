@@ -80,7 +80,7 @@ def test_noise_keeps_its_size() -> None:
 
 def joint_noise(vec: VectorEnv) -> np.ndarray:
     """Rotation vectors from the reference, shape (N, 2, J, 3) [rad]."""
-    state = vec.simulation.pair_state(np.arange(vec.num_envs)).qpos
+    state = vec.simulation.physical_state(np.arange(vec.num_envs)).qpos
     reference = vec.reference.qpos[vec.reference.row(vec.simulation.clip, vec.simulation.frame)]
     own, aim = (values[..., 3:].reshape(vec.num_envs, 2, -1, 4) for values in (state, reference))
     return rotations.to_rotation_vector(rotations.multiply(rotations.conjugate(aim), own))
@@ -91,11 +91,11 @@ def test_one_world_starts_as_the_same_world_of_many() -> None:
     clip = reaching_clip()
     many = make_vec(12, clips=clip, start_noise=1.0, threads=2)
     many.reset(seed=0)
-    states = many.simulation.pair_state(np.arange(12)).pack()
+    states = many.simulation.physical_state(np.arange(12)).pack()
     for world in range(12):
         env = make_env(clips=clip, start_noise=1.0)
         env.reset(seed=world)
-        np.testing.assert_array_equal(env.simulation.pair_state(np.arange(1)).pack()[0], states[world])
+        np.testing.assert_array_equal(env.simulation.physical_state(np.arange(1)).pack()[0], states[world])
 
 
 def test_starts_without_noise_are_the_reference_bit_for_bit() -> None:
@@ -103,7 +103,7 @@ def test_starts_without_noise_are_the_reference_bit_for_bit() -> None:
     vec = make_bundled_vec(TASKS[0], num_envs=16, threads=1)
     vec.reset(seed=0)
     row = vec.reference.row(vec.simulation.clip, vec.simulation.frame)
-    state = vec.simulation.pair_state(np.arange(16))
+    state = vec.simulation.physical_state(np.arange(16))
     np.testing.assert_array_equal(state.qpos, vec.reference.qpos[row])
     np.testing.assert_array_equal(state.qvel, vec.reference.qvel[row])
     assert vec.simulation._clearance is None

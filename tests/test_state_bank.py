@@ -11,7 +11,7 @@ from toys import by_role, make_env, make_vec, pose_action, standing_clip
 
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.starts import PHYSICAL, StartConfig, StartSampler, begin
-from assistmimic_env.state_bank import PairState, StateBank
+from assistmimic_env.state_bank import PhysicalState, StateBank
 from assistmimic_env.vector import VectorEnv
 
 FRAMES = 24
@@ -57,7 +57,7 @@ def test_only_successful_episodes_leave_states(filled: tuple) -> None:
     state = sampler.bank.get_state()
     assert len(sampler.bank) == len(state["frame"]) > 20
     assert set(state["clip"].tolist()) == {0, 1}
-    states = PairState.unpack(state["state"])
+    states = PhysicalState.unpack(state["state"])
     row = vec.reference.row(state["clip"], state["frame"])
     assert np.abs(states.qpos[..., :3] - vec.reference.qpos[row][..., :3]).max() < 0.2  # each at its own frame
 
@@ -82,9 +82,9 @@ def test_a_failure_throws_away_what_was_kept() -> None:
 def fake_simulation(frame: int, steps: int) -> SimpleNamespace:
     """One world whose root height is its frame."""
     qpos = np.full((1, 2, 3 + 4 * 24), float(frame))
-    state = PairState(qpos=qpos, qvel=np.zeros((1, 2, 75)), action=np.zeros((1, 2, 69)))
+    state = PhysicalState(qpos=qpos, qvel=np.zeros((1, 2, 75)), action=np.zeros((1, 2, 69)))
     as_array = {"clip": np.zeros(1, dtype=np.intp), "frame": np.array([frame]), "steps": np.array([steps])}
-    return SimpleNamespace(**as_array, pair_state=lambda ids: state)
+    return SimpleNamespace(**as_array, physical_state=lambda ids: state)
 
 
 def test_the_newest_states_of_each_clip_stay() -> None:
@@ -121,16 +121,16 @@ def test_an_episode_from_a_stored_state_goes_on_bit_for_bit() -> None:
     for action in actions[:10]:
         vec.step(by_role(action))
     ids = np.arange(3)
-    state, frame, clip = vec.simulation.pair_state(ids), vec.simulation.frame.copy(), vec.simulation.clip.copy()
-    unpacked = PairState.unpack(state.pack())
+    state, frame, clip = vec.simulation.physical_state(ids), vec.simulation.frame.copy(), vec.simulation.clip.copy()
+    unpacked = PhysicalState.unpack(state.pack())
     for name in ("qpos", "qvel", "action"):
         np.testing.assert_array_equal(getattr(unpacked, name), getattr(state, name))
     other = make_vec(3, start_noise=1.0, termination_distance=np.inf)
     other.reset(seed=99)
     order = np.array([2, 0, 1])
-    taken = PairState.unpack(state.pack()[order])
+    taken = PhysicalState.unpack(state.pack()[order])
     other.reset_worlds(ids, clip=clip[order], frame=frame[order], state=taken)
-    np.testing.assert_array_equal(other.simulation.pair_state(ids).pack(), state.pack()[order])
+    np.testing.assert_array_equal(other.simulation.physical_state(ids).pack(), state.pack()[order])
     np.testing.assert_array_equal(other.simulation.frame, frame[order])
     for action in actions[10:]:
         observation, reward, *_ = vec.step(by_role(action))
@@ -148,7 +148,7 @@ def test_sampled_states_begin_at_their_own_clip_and_frame(filled: tuple) -> None
     np.testing.assert_array_equal(vec.simulation.frame, starts.frame)
     np.testing.assert_array_equal(vec.simulation.clip, starts.clip)
     assert not vec.simulation.steps.any()
-    np.testing.assert_array_equal(vec.simulation.pair_state(np.arange(4)).pack(), starts.state.pack())
+    np.testing.assert_array_equal(vec.simulation.physical_state(np.arange(4)).pack(), starts.state.pack())
     stored = {(int(c), int(f), row.tobytes()) for c, f, row in rows_of(sampler.bank.get_state())}
     packed = zip(starts.clip, starts.frame, starts.state.pack(), strict=True)
     assert all((int(c), int(f), row.tobytes()) in stored for c, f, row in packed)
@@ -169,7 +169,7 @@ def test_mixed_starts_reach_the_right_worlds(filled: tuple) -> None:
     begin(vec, ids, starts)
     np.testing.assert_array_equal(vec.simulation.frame[ids], starts.frame)
     physical = ids[starts.kind == PHYSICAL]
-    np.testing.assert_array_equal(vec.simulation.pair_state(physical).pack(), starts.state.pack())
+    np.testing.assert_array_equal(vec.simulation.physical_state(physical).pack(), starts.state.pack())
 
 
 def test_a_bank_survives_saving(filled: tuple, tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_a_bank_survives_saving(filled: tuple, tmp_path: Path) -> None:
 def test_a_single_world_takes_a_state_too() -> None:
     env = make_env(start_noise=1.0)
     env.reset(seed=0, options={"frame": 3})
-    state = env.simulation.pair_state(np.arange(1))
+    state = env.simulation.physical_state(np.arange(1))
     env.reset(seed=1, options={"clip": 0, "frame": 7, "state": state})
-    np.testing.assert_array_equal(env.simulation.pair_state(np.arange(1)).pack(), state.pack())
+    np.testing.assert_array_equal(env.simulation.physical_state(np.arange(1)).pack(), state.pack())
     assert env.simulation.frame == 7
     with pytest.raises(ConfigError, match="state is a dict"):
         env.reset(options={"state": {}})
@@ -197,6 +197,6 @@ def test_a_single_world_takes_a_state_too() -> None:
 def test_states_of_another_shape_are_refused() -> None:
     vec = make_vec(2)
     vec.reset(seed=0)
-    state = vec.simulation.pair_state(np.arange(2))
+    state = vec.simulation.physical_state(np.arange(2))
     with pytest.raises(ConfigError, match=r"state\.qpos has shape \(2, 2, 99\), expected \(1, 2, 99\)"):
         vec.reset_worlds([0], state=state)

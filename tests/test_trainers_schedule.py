@@ -100,7 +100,7 @@ def test_physical_starts_come_from_the_runners_own_successes() -> None:
 
     def watched(ids: np.ndarray, **options: Any) -> Any:
         observations = reset(ids, **options)
-        starts.extend(simulation.pair_state(ids).pack())
+        starts.extend(simulation.physical_state(ids).pack())
         return observations
 
     runner.env.reset_worlds = watched
@@ -172,7 +172,7 @@ def test_the_stock_environment_starts_and_weakens_too() -> None:
         env.reset()
     assert levels == [0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0]
     bank = env.schedule.sampler.bank.get_state()  # type: ignore[union-attr]
-    start = env.env.simulation.pair_state(ONE).pack()[0]
+    start = env.env.simulation.physical_state(ONE).pack()[0]
     assert any(np.array_equal(row, start) for row in bank["state"])
     assert env.env.simulation.difficulty[0] == 1.0
 

@@ -130,8 +130,8 @@ class PairEnv(ParallelEnv[str, Observation, NDArray[np.floating]]):
 
         Args:
             seed: Restart the random stream; without it the stream goes on.
-            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise, ``state`` (a ``PhysicalState``) is
-                where to start instead of on the reference; other keys are ignored.
+            options: ``clip`` (name or index) and ``frame`` fix what is drawn otherwise, ``state`` (a
+                ``PhysicalState``) is where to start instead of on the reference; other keys are ignored.
 
         Returns:
             Observations and (empty) infos by agent.

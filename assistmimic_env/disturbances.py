@@ -77,7 +77,7 @@ class Disturbances:
         """Observations (n, 2, D) with sensor noise, inside their bounds."""
         if self.config.observation_noise == 0.0:
             return observation
-        noisy = streams.coarse_normal(ids, observation[0].size).reshape(observation.shape)
+        noisy = streams.bulk_normal(ids, observation[0].size).reshape(observation.shape)
         noisy *= self._noise
         noisy += observation
         np.minimum(noisy, self._bounds, out=noisy)

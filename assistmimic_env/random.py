@@ -8,9 +8,9 @@ how many other worlds exist or in which order they draw, and two integers per wo
 from __future__ import annotations
 
 from functools import cache
-from statistics import NormalDist
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -25,13 +25,6 @@ def _mix(words: Words) -> Words:
     words = (words ^ (words >> np.uint64(30))) * _MIX[0]
     words = (words ^ (words >> np.uint64(27))) * _MIX[1]
     return words ^ (words >> np.uint64(31))
-
-
-@cache
-def _quantiles() -> NDArray[np.float32]:
-    """Standard normal quantiles in the middle of 65,536 equal shares."""
-    half = [NormalDist().inv_cdf((index + 0.5) / 65536.0) for index in range(32768)]
-    return np.array([*half, *(-value for value in reversed(half))], dtype=np.float32)
 
 
 class Streams:
@@ -60,10 +53,14 @@ class Streams:
         radius = np.sqrt(-2.0 * np.log1p(-np.ascontiguousarray(pairs[:, :count])))
         return radius * np.cos(2.0 * np.pi * np.ascontiguousarray(pairs[:, count:]))
 
-    def coarse_normal(self, ids: Ids, count: int) -> NDArray[np.float32]:
-        """Normal numbers from 65,536 quantiles, shape (len(ids), count): ten times as fast, for noise in bulk."""
-        words = self._draw(ids, -(-count // 4))
-        return _quantiles()[words.view(np.uint16)[:, :count]]
+    def bulk_normal(self, ids: Ids, count: int) -> NDArray[np.float32]:
+        """Normal numbers for noise in bulk, shape (len(ids), count), in a hundredth of the time of `normal`.
+
+        Each row is a piece of one fixed table of a million numbers, from a place that its stream draws.
+        """
+        places = sliding_window_view(_table(), count)
+        start = self.uniform(ids, 1)[:, 0] * len(places)
+        return places[start.astype(np.intp)]
 
     def get_state(self, ids: Ids) -> Words:
         """State of some streams, shape (len(ids), 2)."""
@@ -72,3 +69,9 @@ class Streams:
     def set_state(self, state: Words, ids: Ids) -> None:
         """Continue streams ``ids`` from a saved state, shape (len(ids), 2)."""
         self._key[ids], self._count[ids] = state[:, 0], state[:, 1]
+
+
+@cache
+def _table() -> NDArray[np.float32]:
+    """Standard normal numbers, shape (2^20,)."""
+    return Streams(np.array([0])).normal(np.array([0]), 2**20)[0].astype(np.float32)

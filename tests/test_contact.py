@@ -139,7 +139,7 @@ def rewards_of(steps: int = 15, **options: Any) -> tuple[np.ndarray, dict[str, n
     vec = make_vec(2, clips=reaching_clip(), **options)
     vec.reset(seed=0, options={"frame": 0})
     rng = np.random.default_rng(0)
-    collected = []
+    collected, info = [], {}
     for _ in range(steps):
         action = pose_action(vec.simulation) + 0.03 * rng.normal(size=(2, 2, vec.simulation.body.num_dofs))
         _, reward, _, _, info = vec.step(by_role(action))
@@ -175,9 +175,8 @@ def test_far_hands_track_as_before() -> None:
     for options in ({}, {"contact": {"weight": 0.5, "excess": 0.5}}):
         env = make_vec(1, clips=standing_clip(gap=2.0), **options)
         env.reset(seed=0, options={"frame": 0})
-        for _ in range(5):
-            _, reward, _, _, _ = env.step(by_role(0.9 * pose_action(env.simulation)))
-        found.append([reward[role][0] for role in ROLES])
+        rewarded = [env.step(by_role(0.9 * pose_action(env.simulation)))[1] for _ in range(5)]
+        found.append([[reward[role][0] for role in ROLES] for reward in rewarded])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
 
 

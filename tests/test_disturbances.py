@@ -43,11 +43,10 @@ def test_nothing_is_drawn_while_everything_is_off() -> None:
     before = streams.get_state(np.arange(3)).copy()
     ids = np.arange(3)
     assert off.pushes(streams, ids) is None
-    (
-        off.strength(streams, ids),
-        off.latency(streams, ids),
-        off.sense(streams, ids, np.ones((3, 2, LAYOUT.size), np.float32)),
-    )
+    np.testing.assert_array_equal(off.strength(streams, ids), 1.0)
+    np.testing.assert_array_equal(off.latency(streams, ids), 0)
+    observation = np.ones((3, 2, LAYOUT.size), np.float32)
+    np.testing.assert_array_equal(off.sense(streams, ids, observation), observation)
     np.testing.assert_array_equal(streams.get_state(ids), before)
 
 
@@ -148,6 +147,7 @@ def test_a_saved_world_goes_on_the_same() -> None:
 def test_a_recipient_on_rails_follows_the_reference_exactly() -> None:
     vec = make_vec(2, kinematic_recipient=True)
     vec.reset(seed=0, options={"frame": 0})
+    observation, info = {}, {}
     for _ in range(10):
         observation, _, _, _, info = vec.step(by_role(0.0 * pose_action(vec.simulation)))
         np.testing.assert_allclose(info["body_error"][:, 1], 0.0, atol=1e-9)

@@ -224,7 +224,7 @@ def test_smoothstep_is_monotone_and_bounded(a: float, b: float) -> None:
 def rolled_out(**options: Any) -> tuple[Any, dict[str, np.ndarray], dict[str, Any]]:
     vec = make_vec(2, clips=reaching_clip(), recipient={"torque_limit": {"*": 20.0}}, **options)
     vec.reset(seed=3, options={"frame": 0})
-    rng = np.random.default_rng(0)
+    rng, observation, info = np.random.default_rng(0), {}, {}
     for _ in range(12):
         action = pose_action(vec.simulation) + 0.05 * rng.normal(size=(2, 2, vec.simulation.body.num_dofs))
         observation, _, _, _, info = vec.step(by_role(action))

@@ -53,12 +53,11 @@ def test_only_those_who_are_judged_can_fail(judged: str, fails: bool) -> None:
     simulation = make_vec(1, clips=clip, solo=True, judged=judged, start="first").simulation
     simulation.auto_reset = False
     simulation.reset(np.array([0]))
-    for _ in range(69):
+    transition = None
+    while transition is None or not (transition.terminated[0] or transition.truncated[0]):
         action = pose_action(simulation)
         action[:, 0] = 0.5 * np.sign(action[:, 0] + 1e-3)
         transition = simulation.step(action)
-        if transition.terminated[0] or transition.truncated[0]:
-            break
     assert transition.terminated[0] == fails
     assert transition.episodes.task_success[0] == (not fails)
     assert float(transition.tracking.body_error[0, 0].mean()) > 0.25

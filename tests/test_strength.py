@@ -98,9 +98,7 @@ def test_full_difficulty_is_the_configured_world_bit_for_bit() -> None:
     states = []
     for vec in (plain, levelled):
         vec.reset(seed=0, options={"frame": 0})
-        for _ in range(5):
-            observation, *_ = vec.step(by_role(pose_action(vec.simulation)))
-        states.append(observation["recipient"])
+        states.append([vec.step(by_role(pose_action(vec.simulation)))[0]["recipient"] for _ in range(5)])
     np.testing.assert_array_equal(states[0], states[1])
 
 

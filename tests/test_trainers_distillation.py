@@ -229,7 +229,7 @@ def make_batch(learner: DistillationLearner, acted: list[float]) -> tuple[dict[s
         "action_logp": distribution.logp(actions),
         "action_dist_inputs": before,
         "advantages": torch.randn(rows),
-        TEACHER: torch.randn(rows, actions.shape[1]),
+        TEACHER: torch.randn(rows, before.shape[1] // 2),
         STUDENT: torch.tensor(acted),
     }
     return batch, inputs

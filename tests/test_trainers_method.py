@@ -21,10 +21,9 @@ from assistmimic_trainers.method import (  # noqa: E402
     NOISE,
     UPDATES,
     Method,
-    merged,
 )
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
-from assistmimic_trainers.options import read_options  # noqa: E402
+from assistmimic_trainers.options import merged, read_options  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.run import TRAINING_OPTIONS, RunSettings  # noqa: E402
 

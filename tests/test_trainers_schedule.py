@@ -162,14 +162,12 @@ def test_the_stock_environment_starts_and_weakens_too() -> None:
     env.reset(seed=0)
     assert env.env.simulation.difficulty[0] == 0.0
     levels = []
-    for _ in range(8):
-        ended = False
-        while not ended:
-            action = pose_action(env.env.simulation)[0]
-            *_, truncated, infos = env.step({role: action[index] for index, role in enumerate(ROLES)})
-            ended = truncated["__all__"]
-        levels.append(infos["recipient"]["episode"]["difficulty"])
-        env.reset()
+    while len(levels) < 8:
+        action = pose_action(env.env.simulation)[0]
+        *_, truncated, infos = env.step({role: action[index] for index, role in enumerate(ROLES)})
+        if truncated["__all__"]:
+            levels.append(infos["recipient"]["episode"]["difficulty"])
+            env.reset()
     assert levels == [0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0]
     bank = env.schedule.sampler.bank.get_state()  # type: ignore[union-attr]
     start = env.env.simulation.physical_state(ONE).pack()[0]
@@ -206,21 +204,22 @@ def test_a_checkpoint_brings_states_and_level_back(tmp_path: Path) -> None:
         store = CheckpointStore(folder=tmp_path)
         try:
             follow_the_reference(algorithm.env_runner)
-            for _ in range(3):
-                result = algorithm.train()
-            before = algorithm.env_runner.schedule
+            results = [algorithm.train() for _ in range(3)]
+            runner: Any = algorithm.env_runner
+            before = runner.schedule
             store.save(algorithm)
         finally:
             algorithm.stop()
         assert before.difficulty > 0.0
-        assert result["env_runners"]["task"]["difficulty"] == before.difficulty
+        assert results[-1]["env_runners"]["task"]["difficulty"] == before.difficulty
         with np.load(store.latest() / SCHEDULE, allow_pickle=False) as arrays:
             assert len(arrays["bank_state"]) == len(before.sampler.bank) > 0
         restored = store.load()
         try:
-            after = restored.env_runner.schedule
+            other: Any = restored.env_runner
+            after = other.schedule
             for name, values in before.get_state().items():
                 np.testing.assert_array_equal(after.get_state()[name], values)
-            np.testing.assert_array_equal(restored.env_runner.env.simulation.difficulty, before.difficulty)
+            np.testing.assert_array_equal(other.env.simulation.difficulty, before.difficulty)
         finally:
             restored.stop()

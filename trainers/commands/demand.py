@@ -38,7 +38,7 @@ def demand(
 
     from .pairs import choose_clips
 
-    options = {} if recipient is None else {"recipient": recipient}
+    options: dict[str, Any] = {} if recipient is None else {"recipient": recipient}
     motion = choose_clips(env, clips, held_out=False)
     vec = assistmimic_env.make_vec(env, num_envs=1, threads=1, clips=motion, **options)
     found = [demand_of(vec.simulation, clip, role) for clip in range(len(vec.reference.clips))]

@@ -11,6 +11,9 @@ from assistmimic_env.errors import AssetNotFoundError, did_you_mean
 PRIOR = "policies/prior/tracker.json"
 """Asset: the single-person tracker from which both roles start (`assistmimic prior train` makes it)."""
 
+NEEDS_HELP = "policies/needs_help"
+"""Asset: a pair for SitToStand-v0 with a recipient who needs help (`assistmimic train ... --recipient needs-help`)."""
+
 _CLONE = Path(__file__).resolve().parent.parent
 
 

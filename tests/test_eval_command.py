@@ -238,3 +238,14 @@ def test_render_uses_the_environment_of_the_card(
     assert cli.main(["render", folder, "--out", str(out), "--width", "160", "--height", "90"]) == cli.OK
     output = capsys.readouterr()
     assert str(tmp_path / "film") in output.out or "no picture" in output.err
+
+
+def test_the_shipped_pair_helps_and_a_passive_supporter_does_not(tmp_path: Path) -> None:
+    """The recipient of the pair that ships stands up with its supporter, never beside one that stands still."""
+    words = ["eval", "needs-help", "passive=still+needs-help", "--rollouts", "16", "--out", str(tmp_path / "out.json")]
+    assert cli.main(words) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["env"] == SIT and report["config"]["recipient"]["torque_limit"] == {"Hip": 20.0, "Knee": 40.0}
+    helped, passive = (report["policies"][name]["metrics"] for name in ("needs-help", "passive"))
+    assert helped["task_success"]["mean"] >= 0.5 and passive["task_success"]["mean"] == 0.0
+    assert helped["support_force"]["mean"] > passive["support_force"]["mean"] + 5.0

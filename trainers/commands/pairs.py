@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 PRIOR = "prior"
 """The word for the single-person tracker that ships with the package."""
 
-SIMPLE = ("random", "hold", "still", PRIOR)
+NEEDS_HELP = "needs-help"
+"""The word for the pair that ships with the package: SitToStand-v0 with a recipient who needs help."""
+
+SIMPLE = ("random", "hold", "still", PRIOR, NEEDS_HELP)
 """Policies that are called by a word; `hold` asks for the T-pose, `still` for the pose in which the episode began."""
 
 EACH = "+"
@@ -85,6 +88,15 @@ def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str
     return spec.held_out
 
 
+def pair_folder(word: str) -> Path | None:
+    """Where the pair of a word is: its folder; None for a single policy and for simple ones."""
+    from assistmimic_env import resources
+
+    if word == NEEDS_HELP:
+        return resources.asset_path(resources.NEEDS_HELP)
+    return Path(word) if word not in SIMPLE and Path(word).is_dir() else None
+
+
 def policy_stem(word: str) -> Path:
     """Where a single policy is.
 
@@ -110,8 +122,8 @@ def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     if word == "still":
         body, scale = env.simulation.body, env.simulation.action_scale
         return {role: StillPolicy(env.layout, body.parents, scale) for role in env.agents}
-    if Path(word).is_dir():
-        return {**load_pair(word)}
+    if (folder := pair_folder(word)) is not None:
+        return {**load_pair(folder)}
     if policy_stem(word).with_suffix(".json").is_file():
         return dict.fromkeys(env.agents, Policy.load(policy_stem(word)))
     raise PolicyError(

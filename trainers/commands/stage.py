@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .pairs import PRIOR, pair_parts, split_name
+from .pairs import pair_folder, pair_parts, split_name
 
 if TYPE_CHECKING:
     from assistmimic_env.policy import TrainedIn
@@ -92,7 +91,7 @@ def _trained_in(word: str) -> TrainedIn | None:
     from assistmimic_env.policy import load_pair
 
     path = split_name(word)[1]
-    folders = [part for part in pair_parts(path) if part != PRIOR and Path(part).is_dir()]
+    folders = [folder for part in pair_parts(path) if (folder := pair_folder(part)) is not None]
     if not folders:
         return None
     found = [policy.card.environment for folder in folders for policy in load_pair(folder).values()]

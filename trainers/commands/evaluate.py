@@ -39,7 +39,8 @@ def evaluate(
     Example: assistmimic eval runs/full/policies/trained random --grid paper --out report
 
     Args:
-        policies: For each pair a folder of exported policies, a single-person policy, or one of: random, hold, prior.
+        policies: For each pair a folder of exported policies, a single-person policy, or one of: random, hold, still,
+            prior, needs-help (a pair that ships); A+B: the supporter of A, the recipient of B.
             NAME=FOLDER gives it a name. By default random.
         policy: The same as a flag, once for each pair.
         env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with

@@ -29,7 +29,8 @@ def render(
     Example: assistmimic render runs/quickstart/policies/trained --out pair.mp4
 
     Args:
-        policies: A folder of exported policies, a single-person policy, or one of: random, hold, prior.
+        policies: A folder of exported policies, a single-person policy, or one of: random, hold, still, prior,
+            needs-help (a pair that ships).
         out: The file to write; its suffix becomes .mp4 or .png.
         env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
             the options on their cards.

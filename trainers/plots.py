@@ -86,9 +86,10 @@ def plot_study(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, *, t
             axis.set_xlim(left=0)
             axis.set_ylim(0.0, 1.02)
         row[0].set_ylabel(label)
-    axes[0][0].legend(fontsize="small", title="arm")
+    axes[0][0].legend(fontsize="small", title="arm", loc="center right")
     axes[1][0].set_xlabel("control steps of the pair")
-    axes[1][0].xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    for axis in (axes[0][0], axes[1][0]):
+        axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axes[1][1].set_xlabel("minutes of training")
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)

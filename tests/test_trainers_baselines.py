@@ -21,6 +21,7 @@ pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from assistmimic_trainers.cast import PAIR, SOLO  # noqa: E402
+from assistmimic_trainers.cluster import ray_session  # noqa: E402
 from assistmimic_trainers.export import export_policies  # noqa: E402
 from assistmimic_trainers.method import Method  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig, PolicyModule, blank_module  # noqa: E402
@@ -64,22 +65,24 @@ def make_algorithm(tracker: Path, *, residual: bool = False, **options: Any) -> 
     ).build_algo()
 
 
-def trained_states(algorithm: Any, *, updates: int = 2) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Role -> state, before and after some updates; the algorithm is stopped."""
-    try:
-        before = {role: module.get_state() for role, module in learner_modules(algorithm).items()}
-        for _ in range(updates):
-            algorithm.train()
-        return before, {role: module.get_state() for role, module in learner_modules(algorithm).items()}
-    finally:
-        algorithm.stop()
+def trained_states(tracker: Path, *, updates: int = 2, **options: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Role -> state, before and after some updates of `make_algorithm`."""
+    with ray_session(num_cpus=1, learner_threads=1):
+        algorithm = make_algorithm(tracker, **options)
+        try:
+            before = {role: module.get_state() for role, module in learner_modules(algorithm).items()}
+            for _ in range(updates):
+                algorithm.train()
+            return before, {role: module.get_state() for role, module in learner_modules(algorithm).items()}
+        finally:
+            algorithm.stop()
 
 
 @pytest.mark.parametrize("sampler", ["batched", "stock"])
 @pytest.mark.parametrize(("trained", "frozen"), [("supporter", "recipient"), ("recipient", "supporter")])
 def test_who_is_not_trained_stays_bit_for_bit(trained: str, frozen: str, sampler: str, tracker: Path) -> None:
     """Weights and statistics; of the other one both move."""
-    before, after = trained_states(make_algorithm(tracker, trained=(trained,), sampler=sampler))
+    before, after = trained_states(tracker, trained=(trained,), sampler=sampler)
     for name, array in before[frozen].items():
         np.testing.assert_array_equal(after[frozen][name], array, err_msg=name)
     for name in ("actor.0.weight", "critic.0.weight", "normalizer.mean", "value_normalizer.mean"):
@@ -112,7 +115,7 @@ def test_a_residual_starts_as_what_it_adds_to(tracker: Path) -> None:
 
 def test_what_a_residual_adds_to_does_not_move(tracker: Path) -> None:
     """Neither its weights nor the statistics of its inputs; those of the partner do, and so does the sum."""
-    before, after = trained_states(make_algorithm(tracker, residual=True))
+    before, after = trained_states(tracker, residual=True)
     partner = make_vec(1).simulation.layout["partner"]
     for role in PAIR.roles:
         fixed = [name for name in before[role] if name.startswith("base.")]

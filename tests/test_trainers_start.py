@@ -19,6 +19,7 @@ pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from assistmimic_trainers.cast import PAIR, SOLO  # noqa: E402
+from assistmimic_trainers.cluster import ray_session  # noqa: E402
 from assistmimic_trainers.export import export_policies  # noqa: E402
 from assistmimic_trainers.feedforward import WarmStart  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig, PolicyModule, blank_module  # noqa: E402
@@ -104,16 +105,17 @@ def test_the_actor_of_rllib_is_the_one_that_was_exported(simulation: PairSimulat
         module=start.module_config(NETWORK, PAIR, simulation),
         init_from=start.paths,
     )
-    algorithm = config.build_algo()
-    try:
-        for index, role in enumerate(PAIR.roles):
-            rows = np.ascontiguousarray(simulation.observation[:, index])
-            exported = means(started(start, simulation)[role], rows)
-            np.testing.assert_array_equal(means(algorithm.get_module(role), rows), exported)
-            learner = algorithm.learner_group._learner.module[role].unwrapped()
-            np.testing.assert_array_equal(means(learner, rows), exported)
-    finally:
-        algorithm.stop()
+    with ray_session(num_cpus=1, learner_threads=1):
+        algorithm = config.build_algo()
+        try:
+            for index, role in enumerate(PAIR.roles):
+                rows = np.ascontiguousarray(simulation.observation[:, index])
+                exported = means(started(start, simulation)[role], rows)
+                np.testing.assert_array_equal(means(algorithm.get_module(role), rows), exported)
+                learner = algorithm.learner_group._learner.module[role].unwrapped()
+                np.testing.assert_array_equal(means(learner, rows), exported)
+        finally:
+            algorithm.stop()
 
 
 def test_network_sizes_are_those_of_the_policy(simulation: PairSimulation, tracker: Path) -> None:

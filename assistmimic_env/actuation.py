@@ -32,9 +32,9 @@ def action_scale(body: BodySpec) -> Array:
 
 
 def limit_norm(vector: Array, limit: float = TARGET_LIMIT) -> Array:
-    """Shorten rotation vectors (..., 3) to a norm of at most ``limit`` [rad], keeping their direction."""
+    """Shorten vectors (..., 3), such as rotation vectors, to a norm of at most ``limit``, keeping their direction."""
     norm = np.sqrt(np.einsum("...i,...i->...", vector, vector))[..., None]
-    return vector * (limit / np.maximum(norm, limit))
+    return vector * (limit / np.maximum(norm, max(limit, 1e-12)))
 
 
 def action_to_target(action: Array, scale: Array, law: ActuationLaw) -> Array:

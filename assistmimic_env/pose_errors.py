@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Ids = NDArray[np.intp]
 
-HANDS: Final = ("L_Wrist", "L_Hand", "R_Wrist", "R_Hand")
-"""The bodies that count as hands; all others are the body."""
-
 FRAMES: Final = ("mpjpe", "mpjpe_root", "mpjpe_pa")
 """Global, root-relative, Procrustes-aligned."""
 

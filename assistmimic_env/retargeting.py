@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import rotations
+from .actuation import limit_norm
 from .config import CONTROL_DT, RetargetingConfig
 from .hands import SIDES, Hands, smoothstep
 from .reference import Goal, Reference
@@ -112,7 +113,7 @@ class Retargeting:
         )
         share = self.share[row][..., None, None]
         offset = (1.0 - share) * moved[:, :, 0] + share * moved[:, :, 1] - hand
-        offset = self.gate(motion, clip, row)[..., None, None] * limited(offset, self._config.max_shift)
+        offset = self.gate(motion, clip, row)[..., None, None] * limit_norm(offset, self._config.max_shift)
         if not self._config.arm:
             return Shift(position=offset)
         return self._with_arm(offset, ref_position)
@@ -168,12 +169,6 @@ def carried(point: Array, ref_origin: Array, ref_matrix: Array, origin: Array, m
     """
     seen = (point - ref_origin[..., None, :]) @ ref_matrix
     return origin[..., None, :] + seen @ np.swapaxes(matrix, -1, -2)
-
-
-def limited(offset: Array, most: float) -> Array:
-    """Vectors (..., 3) with their norm cut at ``most``."""
-    norm = np.sqrt(np.einsum("...i,...i->...", offset, offset))[..., None]
-    return offset * (most / np.maximum(norm, max(most, 1e-12)))
 
 
 def bent_arm(shoulder: Array, elbow: Array, wrist: Array, target: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .body import joint_kind
 from .clip import ROLES
+from .hands import SIDES
 from .observer import TOUCH_FORCE
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Bools = NDArray[np.bool_]
     Ids = NDArray[np.intp]
-
-SIDES: Final = ("L", "R")
-"""Order of the hands."""
 
 HAND_KINDS: Final = ("Wrist", "Hand")
 """Bodies of one hand."""

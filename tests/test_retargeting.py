@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from toys import by_role, make_vec, pose_action, reaching_clip
 
 from assistmimic_env import rotations
+from assistmimic_env.actuation import limit_norm
 from assistmimic_env.clip import PairClip, load_clip
 from assistmimic_env.config import RetargetingConfig
 from assistmimic_env.hands import ANCHORS, Hands, smoothstep
 from assistmimic_env.reference import Reference, build_reference
-from assistmimic_env.retargeting import Retargeting, _anchors, bent_arm, carried, limited
+from assistmimic_env.retargeting import Retargeting, _anchors, bent_arm, carried
 from assistmimic_env.worlds import Motion
 
 DYNAMIC = RetargetingConfig(mode="dynamic", max_shift=5.0)
@@ -205,7 +206,7 @@ def test_points_are_carried_with_unchanged_coordinates() -> None:
 @given(st.lists(st.floats(-10.0, 10.0), min_size=3, max_size=3), st.floats(0.0, 2.0))
 def test_limited_vectors_keep_their_direction(vector: list[float], most: float) -> None:
     offset = np.array(vector)
-    result = limited(offset, most)
+    result = limit_norm(offset, most)
     assert np.linalg.norm(result) <= most + 1e-9
     if np.linalg.norm(offset) <= most:
         np.testing.assert_allclose(result, offset, atol=1e-12)

@@ -22,7 +22,7 @@ from .resources import asset_names, asset_path
 Array = NDArray[np.float64]
 Role = Literal["supporter", "recipient"]
 _T = TypeVar("_T")
-FurnitureKind = Literal["seat", "bed", "box"]
+FurnitureKind = Literal["seat", "bed", "stool", "rail", "box"]
 
 ROLES: tuple[Role, Role] = ("supporter", "recipient")
 MIN_FRAMES = 10

@@ -21,12 +21,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ik, rotations
-from .body import BodySpec, get_body
-from .capsules import Capsules, capsules, world_ends
-from .clip import ROLES, Contact, Furniture, PairClip
-from .errors import ConfigError
-from .quality import centers, quality
+from .. import ik, rotations
+from ..body import BodySpec, get_body
+from ..capsules import Capsules, capsules, world_ends
+from ..clip import ROLES, Contact, Furniture, PairClip
+from ..errors import ConfigError
+from ..quality import centers, quality
 
 __all__ = [
     "RANGES",

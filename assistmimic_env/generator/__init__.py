@@ -1,0 +1,29 @@
+"""Procedural motion of two people, by family; every clip is drawn by a seed or made of given parameters."""
+
+from .sit_to_stand import (
+    BUNDLED,
+    RANGES,
+    TEST_RANGES,
+    TRAIN_RANGES,
+    SitToStandParameters,
+    Split,
+    bundle,
+    minimum_jerk,
+    quality,
+    sample_parameters,
+    sit_to_stand,
+)
+
+__all__ = [
+    "BUNDLED",
+    "RANGES",
+    "TEST_RANGES",
+    "TRAIN_RANGES",
+    "SitToStandParameters",
+    "Split",
+    "bundle",
+    "minimum_jerk",
+    "quality",
+    "sample_parameters",
+    "sit_to_stand",
+]

@@ -8,11 +8,10 @@ from .sit_to_stand import (
     SitToStandParameters,
     Split,
     bundle,
-    minimum_jerk,
-    quality,
     sample_parameters,
     sit_to_stand,
 )
+from .timing import minimum_jerk
 
 __all__ = [
     "BUNDLED",
@@ -23,7 +22,6 @@ __all__ = [
     "Split",
     "bundle",
     "minimum_jerk",
-    "quality",
     "sample_parameters",
     "sit_to_stand",
 ]

@@ -8,11 +8,9 @@ the recipient's hands outside on the supporter's.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -23,10 +21,14 @@ from numpy.typing import NDArray
 
 from .. import ik, rotations
 from ..body import BodySpec, get_body
-from ..capsules import Capsules, capsules, world_ends
+from ..capsules import capsules, world_ends
 from ..clip import ROLES, Contact, Furniture, PairClip
 from ..errors import ConfigError
 from ..quality import centers, quality
+from .clearance import PRESS
+from .motion import Motion, make_clip, origin
+from .poses import PELVIS_SHARE, ankle_height, arms, bent, bone, hand_center, radius
+from .timing import FPS, REST_FRAMES, between, minimum_jerk, path
 
 __all__ = [
     "RANGES",
@@ -47,17 +49,12 @@ Range = tuple[float, float]
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
 
-FPS = 30.0
 BUNDLED: Mapping[Split, int] = MappingProxyType({"train": 8, "test": 4})
 """How many clips of each split ship with the package; their seeds count from 0."""
 
 _SEAT_FRONT = 0.07  # how far the seat reaches under the thighs, from the pelvis [m]
-_PELVIS_SHARE = 0.7  # of the trunk's lean; the three spine joints share the rest
 
 _SUPPORTER, _RECIPIENT = range(2)
-_REST_FRAMES = 4  # still frames solved before and after the rise, so that it starts and ends softly
-_QUANTUM = 2.0**-22  # stored numbers are multiples of this: small archives, equal on all machines
-_PRESS = 0.004  # how deep touching bodies and the seat press into each other [m]
 
 RANGES: Mapping[str, Range] = MappingProxyType(
     {
@@ -182,17 +179,20 @@ def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStan
     _check_sample(seed, split)
     chosen = parameters or sample_parameters(seed, split)
     plan = _Plan(parameters=chosen)
-    root_position, local_rotation = _solved(plan)
-    name = f"sit_to_stand_{split}_{seed:02d}" if parameters is None else "sit_to_stand"
-    clip = PairClip(
-        name=name,
-        fps=FPS,
-        body="smpl24",
-        offsets=np.stack([body.offsets for body in plan.bodies]),
-        masses=np.array([body.mass for body in plan.bodies]),
-        root_position=_held(plan, root_position),
-        local_rotation=_held(plan, local_rotation),
-        metadata=_metadata(chosen, seed, split, drawn=parameters is None),
+    clip = make_clip(
+        _motion(plan),
+        name=f"sit_to_stand_{split}_{seed:02d}" if parameters is None else "sit_to_stand",
+        hold=(chosen.hold_start, chosen.hold_end),
+        metadata=origin(
+            generator="sit_to_stand",
+            version=VERSION,
+            description="Assisted sit-to-stand from the front, both hands under the recipient's upper arms "
+            "(generated).",
+            family="sit_to_stand/front/both_hands/upper_arms",
+            parameters=chosen,
+            seed=seed if parameters is None else None,
+            split=split,
+        ),
     )
     clip = replace(clip, furniture=(_fitted_seat(clip, chosen),))
     return replace(clip, contacts=_contacts(clip))
@@ -218,37 +218,7 @@ def bundle(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _metadata(parameters: SitToStandParameters, seed: int, split: Split, *, drawn: bool) -> dict[str, Any]:
-    """What a clip tells about its origin."""
-    values = asdict(parameters)
-    source = {"generator": "assistmimic_env.generator.sit_to_stand", "version": VERSION, "parameters": values}
-    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
-    return {
-        "description": "Assisted sit-to-stand from the front, both hands under the recipient's upper arms (generated).",
-        "source": "own work: procedural generator of AssistMimic",
-        "license": "Apache-2.0",
-        "family": "sit_to_stand/front/both_hands/upper_arms",
-        "parameters": values,
-        "seed": seed if drawn else None,
-        "split": split,
-        "provenance": {**source, "sha256": digest},
-    }
-
-
 # --- The plan -------------------------------------------------------------------------------------------
-
-
-def minimum_jerk(phase: Array) -> Array:
-    """Smooth step from 0 to 1 with zero velocity and acceleration at both ends (Flash and Hogan 1985).
-
-    Args:
-        phase: Progress, any shape; clipped to [0, 1].
-
-    Returns:
-        Same shape.
-    """
-    u = np.clip(phase, 0.0, 1.0)
-    return u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +239,7 @@ class _Plan:
     @property
     def phase(self) -> Array:
         rise = round(self.parameters.rise_time * FPS)
-        return np.clip(np.arange(-_REST_FRAMES, rise + _REST_FRAMES + 1) / rise, 0.0, 1.0)
+        return np.clip(np.arange(-REST_FRAMES, rise + REST_FRAMES + 1) / rise, 0.0, 1.0)
 
     @property
     def rise(self) -> Array:
@@ -292,31 +262,19 @@ class _Plan:
     @property
     def supporter_lean(self) -> Array:
         """Forward lean of the supporter's trunk [rad]."""
-        return _between(0.62, 0.12, minimum_jerk((self.phase - 0.25) / 0.75))
-
-
-def _between(first: float, last: float, share: Array) -> Array:
-    return first + (last - first) * share
-
-
-def _ankle_height(body: BodySpec) -> float:
-    return float(body.rest_height + body.rest_positions[body.index("L_Ankle"), 2])
-
-
-def _bone(body: BodySpec, name: str) -> float:
-    return float(np.linalg.norm(body.offsets[body.index(name)]))
+        return between(0.62, 0.12, minimum_jerk((self.phase - 0.25) / 0.75))
 
 
 def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
     """Pelvis x and z of somebody on a seat with the ankles at x = 0: feet drawn back, the less the higher the seat."""
-    thigh, shank = _bone(body, "L_Knee"), _bone(body, "L_Ankle")
+    thigh, shank = bone(body, "L_Knee"), bone(body, "L_Ankle")
     drop = -float(body.offsets[body.index("L_Hip"), 2])
-    radius = _radius(body, body.index("L_Hip"))
-    tilt = float(np.interp(seat_height / (_ankle_height(body) + shank), (0.85, 1.1), (0.36, 0.18)))
-    knee = _ankle_height(body) + shank * np.cos(tilt)
+    around = radius(body, body.index("L_Hip"))
+    tilt = float(np.interp(seat_height / (ankle_height(body) + shank), (0.85, 1.1), (0.36, 0.18)))
+    knee = ankle_height(body) + shank * np.cos(tilt)
     slope = 0.0  # sine of the thighs' rise towards the knees; it and the height of the hips determine each other
     for _ in range(8):
-        hip = seat_height + radius / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * _SEAT_FRONT
+        hip = seat_height + around / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * _SEAT_FRONT
         slope = float(np.clip((knee - hip) / thigh, -0.9, 0.9))
     hip = knee - slope * thigh
     return float(shank * np.sin(tilt) - thigh * np.sqrt(1.0 - slope**2)), float(hip + drop)
@@ -325,67 +283,26 @@ def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
 # --- Poses ----------------------------------------------------------------------------------------------
 
 
-def _turns(body: BodySpec, turns: Mapping[str, tuple[float, float, float]]) -> Array:
-    """Local rotations of a pose given by rotation vectors; ``L_`` entries are mirrored to the right, (J, 4)."""
-    vectors = np.zeros((body.num_bodies, 3))
-    for name, vector in turns.items():
-        vectors[body.index(name)] = vector
-        if name.startswith("L_"):
-            vectors[body.index("R_" + name[2:])] = np.array(vector) * (-1.0, 1.0, -1.0)
-    return rotations.from_rotation_vector(vectors)
-
-
-def _arms(body: BodySpec, pose: Array, *, flexion: float, abduction: float, elbow: float) -> Array:
-    """The pose (J, 4) with both upper arms hanging, then abducted and flexed forward, and bent elbows [rad]."""
-    pose = pose.copy()
-    forward = rotations.from_rotation_vector(np.array([0.0, -flexion, 0.0]))
-    for side, sign in (("L_", 1.0), ("R_", -1.0)):
-        hang = rotations.from_rotation_vector(np.array([-sign * (0.5 * np.pi - abduction), 0.0, 0.0]))
-        pose[body.index(side + "Shoulder")] = rotations.multiply(forward, hang)
-        pose[body.index(side + "Elbow")] = rotations.from_rotation_vector(np.array([0.0, 0.0, -sign * elbow]))
-    return pose
-
-
-def _bent(body: BodySpec, *, lean: float, hip: float, knee: float) -> Array:
-    """A pose (J, 4) with flexed hips and knees and a trunk leaning forward, the pelvis taking part; [rad]."""
-    pelvis, spine = _PELVIS_SHARE * lean, (1.0 - _PELVIS_SHARE) * lean / 3.0
-    ankle = hip - knee - pelvis
-    return _turns(
-        body,
-        {
-            "Pelvis": (0.0, pelvis, 0.0),
-            "Torso": (0.0, spine, 0.0),
-            "Spine": (0.0, spine, 0.0),
-            "Chest": (0.0, spine, 0.0),
-            "L_Hip": (0.0, -hip, 0.0),
-            "L_Knee": (0.0, knee, 0.0),
-            "L_Ankle": (0.0, ankle, 0.0),
-            "Neck": (0.0, -0.3 * lean, 0.0),
-            "Head": (0.0, -0.3 * lean, 0.0),
-        },
-    )
-
-
 def _guess(plan: _Plan) -> Array:
     """Rest pose and start of the solution, shape (T, 2, J, 4): between a first and a last pose of both people."""
     supporter, recipient = plan.bodies
     around = rotations.yaw_quaternion(np.pi)
     ends = []
-    for phase, arms in ((0, (1.0, 0.9)), (-1, (0.85, 0.85))):
+    for phase, flexion in ((0, (1.0, 0.9)), (-1, (0.85, 0.85))):
         lean, own = plan.lean[phase], plan.supporter_lean[phase]
         seated = phase == 0
         poses = [
-            _bent(supporter, lean=own, hip=0.5 * own + (0.75 if seated else 0.15), knee=0.75 if seated else 0.15),
-            _bent(recipient, lean=lean, hip=0.5 * lean + (1.5 if seated else 0.1), knee=1.35 if seated else 0.1),
+            bent(supporter, lean=own, hip=0.5 * own + (0.75 if seated else 0.15), knee=0.75 if seated else 0.15),
+            bent(recipient, lean=lean, hip=0.5 * lean + (1.5 if seated else 0.1), knee=1.35 if seated else 0.1),
         ]
-        poses[0] = _arms(supporter, poses[0], flexion=arms[0], abduction=0.15, elbow=0.5 if seated else 1.0)
-        poses[1] = _arms(recipient, poses[1], flexion=arms[1], abduction=0.3, elbow=0.5 if seated else 1.0)
+        poses[0] = arms(supporter, poses[0], flexion=flexion[0], abduction=0.15, elbow=0.5 if seated else 1.0)
+        poses[1] = arms(recipient, poses[1], flexion=flexion[1], abduction=0.3, elbow=0.5 if seated else 1.0)
         poses[0][0] = rotations.multiply(around, poses[0][0])
         ends.append(np.stack(poses))
     pose = rotations.slerp(ends[0], ends[1], plan.rise[:, None, None])
     for one, body in enumerate(plan.bodies):
         lean = plan.lean if one == _RECIPIENT else plan.supporter_lean
-        spine = (1.0 - _PELVIS_SHARE) / 3.0
+        spine = (1.0 - PELVIS_SHARE) / 3.0
         for name, share in (("Torso", spine), ("Spine", spine), ("Chest", spine), ("Neck", -0.3), ("Head", -0.3)):
             pitch = np.zeros((len(lean), 3))
             pitch[:, 1] = share * lean
@@ -396,20 +313,15 @@ def _guess(plan: _Plan) -> Array:
 # --- Targets --------------------------------------------------------------------------------------------
 
 
-def _path(x: Array | float, y: Array | float, z: Array | float, frames: int) -> Array:
-    """A path, shape (T, 1, 3)."""
-    return np.stack([np.broadcast_to(value, (frames,)) for value in (x, y, z)], axis=-1)[:, None]
-
-
 def _pelvis(plan: _Plan) -> tuple[Array, Array]:
     """Paths of the supporter's and the recipient's pelvis, shape (T, 1, 3) each [m]."""
     p, frames = plan.parameters, len(plan.phase)
     supporter, recipient = plan.bodies
     x, z = _seated_pelvis(recipient, p.seat_height)
-    own = _between(0.90, 0.975, plan.rise) * supporter.rest_height
+    own = between(0.90, 0.975, plan.rise) * supporter.rest_height
     return (
-        _path(p.distance, 0.0, own, frames),
-        _path(_between(x, 0.015, plan.advance), 0.0, _between(z, 0.985 * recipient.rest_height, plan.rise), frames),
+        path(p.distance, 0.0, own, frames),
+        path(between(x, 0.015, plan.advance), 0.0, between(z, 0.985 * recipient.rest_height, plan.rise), frames),
     )
 
 
@@ -420,8 +332,8 @@ def _footholds(plan: _Plan) -> tuple[Array, Array]:
     half, splay = 0.5 * p.foot_spacing, 0.14
     ankles = np.array(
         [
-            [[p.distance + 0.04, -0.13, _ankle_height(supporter)], [p.distance - 0.20, 0.15, _ankle_height(supporter)]],
-            [[0.0, half, _ankle_height(recipient)], [0.0, -half, _ankle_height(recipient)]],
+            [[p.distance + 0.04, -0.13, ankle_height(supporter)], [p.distance - 0.20, 0.15, ankle_height(supporter)]],
+            [[0.0, half, ankle_height(recipient)], [0.0, -half, ankle_height(recipient)]],
         ]
     )
     return ankles, np.array([[np.pi + splay, np.pi - splay], [splay, -splay]])
@@ -445,7 +357,7 @@ def _trunks(plan: _Plan) -> tuple[ik.Target, ...]:
     frames = len(plan.phase)
     paths = _pelvis(plan)
     own_weight, weight = (0.1, 3.0, 1.5), (1.5, 3.0, 4.0)
-    names, shares = ("Pelvis", "Chest", "Head"), (_PELVIS_SHARE, 1.0, 0.35)
+    names, shares = ("Pelvis", "Chest", "Head"), (PELVIS_SHARE, 1.0, 0.35)
     person, body, turn = [], [], []
     for one, (spec, lean) in enumerate(zip(plan.bodies, (plan.supporter_lean, plan.lean), strict=True)):
         facing = rotations.yaw_quaternion(np.pi if one == _SUPPORTER else 0.0)
@@ -472,11 +384,11 @@ def _balance(plan: _Plan) -> ik.Target:
     supporter, recipient = plan.bodies
     seated, _ = _seated_pelvis(recipient, p.seat_height)
     forward = 0.02 * p.recipient_stature
-    over_feet = _between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.75))
+    over_feet = between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.75))
     own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.03 * plan.advance
-    position = np.concatenate([_path(own, 0.01, np.nan, frames), _path(over_feet, 0.0, np.nan, frames)], axis=1)
+    position = np.concatenate([path(own, 0.01, np.nan, frames), path(over_feet, 0.0, np.nan, frames)], axis=1)
     weight = np.broadcast_to([[2.0, 1.5, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
-    weight[:, 1, 0] = _between(1.0, 2.0, plan.rise)
+    weight[:, 1, 0] = between(1.0, 2.0, plan.rise)
     return ik.CenterOfMassTargets(
         person=[_SUPPORTER, _RECIPIENT],
         mass=np.stack([supporter.masses, recipient.masses]),
@@ -513,15 +425,6 @@ _GRIPS = tuple(
 )
 
 
-def _radius(body: BodySpec, index: int) -> float:
-    return next(geom.radius for geom in body.geoms if geom.body == index)
-
-
-def _hand_center(body: BodySpec, side: str) -> Array:
-    geom = next(geom for geom in body.geoms if geom.body == body.index(side + "Hand"))
-    return 0.5 * (np.array(geom.start) + np.array(geom.end))
-
-
 def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
     """Hands touch the partner's upper arms, on the planned side."""
     bodies = plan.bodies
@@ -532,10 +435,10 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
         person.append(grip.person)
         other.append(grip.other)
         hand.append(mine.index(grip.side + "Hand"))
-        offset.append(_hand_center(mine, grip.side))
+        offset.append(hand_center(mine, grip.side))
         arm.append(upper_arm)
         along.append(grip.fraction * theirs.offsets[forearm])
-        reach.append(_radius(mine, hand[-1]) + _radius(theirs, upper_arm) - _PRESS)
+        reach.append(radius(mine, hand[-1]) + radius(theirs, upper_arm) - PRESS)
         outward = (1.0 if grip.other_side == "L_" else -1.0) * (1.0 if grip.other == _RECIPIENT else -1.0)
         displacement.append(reach[-1] * np.array([0.0, outward * grip.direction[0], grip.direction[1]]))
     points = ik.Points(person=person, body=hand, offset=np.array(offset))
@@ -562,107 +465,16 @@ def _elbows(bodies: tuple[BodySpec, BodySpec]) -> ik.Target:
     return ik.PointTargets(points=ik.Points(person=person, body=body), position=position, weight=0.7)
 
 
-_CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
-_TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
-
-
-def _clearance(plan: _Plan) -> tuple[ik.Target, ...]:
-    """Nobody reaches into the partner, forearms stay out of the own trunk; grips may press by `_PRESS`."""
-    shapes = capsules(plan.bodies)
-    name = np.array([plan.bodies[0].names[body].removeprefix("L_").removeprefix("R_") for body in shapes.body])
-    limb, trunk = np.isin(name, _CLEAR_OF_PARTNER), np.isin(name, _TRUNK)
-    mine, theirs = shapes.person == _SUPPORTER, shapes.person == _RECIPIENT
-    between = np.argwhere((mine & (limb | trunk))[:, None] & (theirs & (limb | trunk))[None, :])
-    forearm = np.isin(name, ("Elbow", "Wrist", "Hand"))
-    own = np.argwhere(forearm[:, None] & trunk[None, :] & (shapes.person[:, None] == shapes.person[None, :]))
-    return (
-        _apart(shapes, between, margin=-_PRESS, weight=3.0),
-        _apart(shapes, own, margin=0.0, weight=2.0),
-    )
-
-
-def _apart(shapes: Capsules, pairs: Array, *, margin: float, weight: float) -> ik.ClearanceTargets:
-    return ik.ClearanceTargets(
-        shapes=shapes.rows(pairs[:, 0]), others=shapes.rows(pairs[:, 1]), margin=margin, weight=weight
-    )
-
-
-_REST_WEIGHTS: Mapping[str, tuple[float, float, float]] = {
-    "Pelvis": (0.0, 0.0, 0.0),
-    "Hip": (0.15, 0.03, 0.25),
-    "Knee": (0.6, 0.02, 0.6),
-    "Ankle": (0.05, 0.05, 0.1),
-    "Toe": (2.0, 2.0, 2.0),
-    "Torso": (0.6, 0.4, 0.6),
-    "Spine": (0.6, 0.4, 0.6),
-    "Chest": (0.6, 0.4, 0.6),
-    "Neck": (0.5, 0.3, 0.5),
-    "Head": (0.5, 0.3, 0.5),
-    "Thorax": (0.3, 0.3, 0.3),
-    "Shoulder": (0.25, 0.25, 0.25),
-    "Elbow": (0.5, 0.12, 0.03),
-    "Wrist": (0.15, 0.15, 0.15),
-    "Hand": (0.4, 0.4, 0.4),
-}
-"""Pull to the planned pose about each body's x, y, z [1/rad]: hinges stay hinges, spines bend evenly."""
-
-_FREE = 10.0
-_LIMITS: Mapping[str, tuple[Range, Range, Range]] = {
-    "L_Knee": ((-0.1, 0.1), (0.02, 2.5), (-0.1, 0.1)),
-    "L_Elbow": ((-0.1, 0.1), (-1.2, 1.2), (-2.5, -0.05)),
-    "L_Wrist": ((-0.6, 0.6), (-0.6, 0.6), (-0.6, 0.6)),
-    "L_Thorax": ((-0.35, 0.35), (-0.35, 0.35), (-0.35, 0.35)),
-}
-"""Ranges of the rotation vector's x, y, z [rad]; mirrored to the right."""
-
-
-def _limits(body: BodySpec) -> ik.JointLimits:
-    lower, upper = np.full((body.num_bodies, 3), -_FREE), np.full((body.num_bodies, 3), _FREE)
-    for name, spans in _LIMITS.items():
-        low, high = np.array(spans).T
-        lower[body.index(name)], upper[body.index(name)] = low, high
-        mirrored = np.stack([low, high]) * (-1.0, 1.0, -1.0)
-        right = body.index("R_" + name[2:])
-        lower[right], upper[right] = mirrored.min(axis=0), mirrored.max(axis=0)
-    return ik.JointLimits(lower=lower, upper=upper, weight=2.0)
-
-
 # --- From plan to clip ----------------------------------------------------------------------------------
 
 
-def _solved(plan: _Plan) -> tuple[Array, Array]:
-    """Root positions (T, 2, 3) and local rotations (T, 2, J, 4) of the solved frames."""
-    guess, body = _guess(plan), plan.bodies[0]
-    weights = np.array([_REST_WEIGHTS[name.removeprefix("L_").removeprefix("R_")] for name in body.names])
-    targets = (*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan))
-    problem = ik.IkProblem(
-        parents=body.parents,
-        offsets=np.stack([body.offsets for body in plan.bodies]),
+def _motion(plan: _Plan) -> Motion:
+    return Motion(
+        bodies=plan.bodies,
         root_position=np.concatenate(_pelvis(plan), axis=1),
-        local_rotation=guess,
-        targets=targets,
-        rest=ik.RestPull(local_rotation=guess, weight=weights),
-        limits=_limits(body),
-        smoothness=1.0,
+        local_rotation=_guess(plan),
+        targets=(*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan)),
     )
-    rough = ik.solve(problem, ik.IkSettings(iterations=8, tolerance=1e-2))
-    problem = replace(
-        problem,
-        root_position=rough.root_position,
-        local_rotation=rough.local_rotation,
-        targets=(*targets, *_clearance(plan)),
-    )
-    result = ik.solve(problem, ik.IkSettings(iterations=30, tolerance=3e-4))
-    return result.root_position, result.local_rotation
-
-
-def _held(plan: _Plan, values: Array) -> Array:
-    """Hold the first and the last frame, and round to multiples of a power of two."""
-    p = plan.parameters
-    before = max(round(p.hold_start * FPS) - _REST_FRAMES, 0)
-    after = max(round(p.hold_end * FPS) - _REST_FRAMES, 0)
-    values = np.concatenate([np.repeat(values[:1], before, axis=0), values, np.repeat(values[-1:], after, axis=0)])
-    return np.round(values / _QUANTUM) * _QUANTUM
 
 
 def _fitted_seat(clip: PairClip, parameters: SitToStandParameters) -> Furniture:
@@ -678,7 +490,7 @@ def _fitted_seat(clip: PairClip, parameters: SitToStandParameters) -> Furniture:
     point = start[:, None] + np.linspace(0.0, 1.0, 33)[:, None] * (end - start)[:, None]
     over = (point[..., 0] > back) & (point[..., 0] < front)
     lowest = (np.where(over, point[..., 2], np.inf) - shapes.radius[used][:, None]).min()
-    top = round(float(lowest) + _PRESS, 4)
+    top = round(float(lowest) + PRESS, 4)
     return Furniture(
         name="seat",
         kind="seat",

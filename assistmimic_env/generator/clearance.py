@@ -1,0 +1,46 @@
+"""Nobody reaches into anybody: pairs of shapes that are kept apart while a motion is solved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import ik
+from ..body import BodySpec, joint_kind
+from ..capsules import Capsules, capsules
+from ..clip import ROLES
+
+Array = NDArray[Any]
+
+PRESS = 0.004
+"""How deep touching bodies and seats press into each other [m]."""
+
+_CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
+_TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
+
+
+def clearance(bodies: tuple[BodySpec, BodySpec]) -> tuple[ik.Target, ...]:
+    """Nobody reaches into the partner, forearms stay out of the own trunk; grips may press by `PRESS`.
+
+    Args:
+        bodies: Supporter, recipient.
+    """
+    shapes = capsules(bodies)
+    kind = np.array([joint_kind(bodies[0].names[body]) for body in shapes.body])
+    limb, trunk = np.isin(kind, _CLEAR_OF_PARTNER), np.isin(kind, _TRUNK)
+    mine, theirs = (shapes.person == ROLES.index(role) for role in ROLES)
+    between = np.argwhere((mine & (limb | trunk))[:, None] & (theirs & (limb | trunk))[None, :])
+    forearm = np.isin(kind, ("Elbow", "Wrist", "Hand"))
+    own = np.argwhere(forearm[:, None] & trunk[None, :] & (shapes.person[:, None] == shapes.person[None, :]))
+    return (
+        _apart(shapes, between, margin=-PRESS, weight=3.0),
+        _apart(shapes, own, margin=0.0, weight=2.0),
+    )
+
+
+def _apart(shapes: Capsules, pairs: Array, *, margin: float, weight: float) -> ik.ClearanceTargets:
+    return ik.ClearanceTargets(
+        shapes=shapes.rows(pairs[:, 0]), others=shapes.rows(pairs[:, 1]), margin=margin, weight=weight
+    )

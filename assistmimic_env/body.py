@@ -1,107 +1,33 @@
 """``BodySpec``: a humanoid's bodies, bones, capsules, masses, servo gains and torque limits.
 
-The default ``smpl24`` has the bodies and degrees of freedom of PHC's 24-body humanoid, in its order
-(``spec/phc.md`` section 2.1), with our own proportions (``anthropometry``). Frames are upright: in the
-rest pose, a T-pose, every body frame is x forward, y left, z up.
+The default ``smpl24`` has the bodies and degrees of freedom of PHC's 24-body humanoid, ``smpl52`` those of its
+humanoid with fingers; both have our own proportions (``anthropometry``). Frames are upright: in the rest pose, a
+T-pose with flat hands, every body frame is x forward, y left, z up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import anthropometry as human
+from .body_smpl24 import SMPL24
+from .body_smpl52 import SMPL52
 from .catalog import Catalog
 from .errors import ConfigError, did_you_mean
+from .topology import ARMATURE, JOINTS, Geom, Joints, Point, Topology, joint_kind, mirrored_name
+
+__all__ = [
+    "ARMATURE", "JOINTS", "BodySpec", "Geom", "Joints", "Point", "Topology", "body_names", "get_body", "joint_kind", "mirrored_name",
+    "register_body", "smpl24",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
-Point = tuple[float, float, float]
-
-ARMATURE = 0.1
-"""Rotor inertia of every joint [kg m^2]; why not less: ``spec/physics.md`` section 5."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Geom:
-    """One collision shape, fixed to a body.
-
-    Attributes:
-        body: Index of the body that carries it.
-        kind: ``"sphere"`` (``start`` is the centre, ``end`` equals it) or ``"capsule"``.
-        start: First end of the axis, body frame [m].
-        end: Second end of the axis, body frame [m].
-        radius: Radius [m].
-        mass: Mass [kg]; the inertia follows from the shape.
-    """
-
-    body: int
-    kind: Literal["sphere", "capsule"]
-    start: Point
-    end: Point
-    radius: float
-    mass: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Joints:
-    """Servo gains and torque limits of one kind of joint (PHC's gains, human-like limits)."""
-
-    kp: float
-    torque_limit: float
-
-    @property
-    def kd(self) -> float:
-        """Derivative gain [N m s/rad]: a tenth of ``kp``, as in PHC."""
-        return self.kp / 10.0
-
-
-JOINTS: Mapping[str, Joints] = {  # spec/physics.md, table at the top: kp [N m/rad], limit [N m]
-    "Hip": Joints(kp=800.0, torque_limit=250.0),
-    "Knee": Joints(kp=800.0, torque_limit=250.0),
-    "Ankle": Joints(kp=800.0, torque_limit=150.0),
-    "Toe": Joints(kp=500.0, torque_limit=50.0),
-    "Torso": Joints(kp=1000.0, torque_limit=300.0),
-    "Spine": Joints(kp=1000.0, torque_limit=300.0),
-    "Chest": Joints(kp=1000.0, torque_limit=300.0),
-    "Neck": Joints(kp=500.0, torque_limit=60.0),
-    "Head": Joints(kp=500.0, torque_limit=60.0),
-    "Thorax": Joints(kp=500.0, torque_limit=150.0),
-    "Shoulder": Joints(kp=500.0, torque_limit=150.0),
-    "Elbow": Joints(kp=500.0, torque_limit=100.0),
-    "Wrist": Joints(kp=300.0, torque_limit=40.0),
-    "Hand": Joints(kp=300.0, torque_limit=20.0),
-}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Topology:
-    """What a humanoid consists of, whatever its size.
-
-    Attributes:
-        parents: Body -> its parent, parents before children; the first is the root, whose parent is ``""``. The
-            environments need the names of ``smpl24`` that observations, metrics and grips refer to; ``L_`` and ``R_``
-            begin the names of mirrored bodies.
-        offsets: Joint positions in the parent's frame, rest pose, as fractions of the stature, shape (J, 3).
-        geoms: Collision shapes from the names, offsets [m] and masses [kg] of a humanoid of some size.
-        segment_mass: Kind of body (its name without side) -> share of the body mass; both sides count.
-        joints: Kind of body -> servo of its joint.
-    """
-
-    parents: Mapping[str, str]
-    offsets: Callable[[], Array]
-    geoms: Callable[[tuple[str, ...], Array, Array], tuple[Geom, ...]]
-    segment_mass: Mapping[str, float] = field(default_factory=lambda: human.SEGMENT_MASS)
-    joints: Mapping[str, Joints] = field(default_factory=lambda: JOINTS)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Bodies in order, J of them."""
-        return tuple(self.parents)
 
 
 def _frozen(values: object) -> Array:
@@ -266,12 +192,6 @@ class BodySpec:
         return np.where(count > 0, np.nansum(pair, axis=0) / np.maximum(count, 1), np.nan)
 
 
-def mirrored_name(name: str) -> str:
-    """Name of the same body on the other side (itself on the midline)."""
-    sides = {"L_": "R_", "R_": "L_"}
-    return sides.get(name[:2], name[:2]) + name[2:]
-
-
 def body_names() -> tuple[str, ...]:
     """Names ``get_body`` understands."""
     return _CATALOG.names()
@@ -319,129 +239,6 @@ def smpl24(*, stature: float = human.STATURE, mass: float = human.MASS) -> BodyS
     return get_body("smpl24", stature=stature, mass=mass)
 
 
-# --- The 24-body topology -------------------------------------------------------------------------------
-
-_SMPL24_PARENTS: Mapping[str, str] = {
-    "Pelvis": "",
-    "L_Hip": "Pelvis", "L_Knee": "L_Hip", "L_Ankle": "L_Knee", "L_Toe": "L_Ankle",
-    "R_Hip": "Pelvis", "R_Knee": "R_Hip", "R_Ankle": "R_Knee", "R_Toe": "R_Ankle",
-    "Torso": "Pelvis", "Spine": "Torso", "Chest": "Spine", "Neck": "Chest", "Head": "Neck",
-    "L_Thorax": "Chest", "L_Shoulder": "L_Thorax", "L_Elbow": "L_Shoulder", "L_Wrist": "L_Elbow",
-    "L_Hand": "L_Wrist",
-    "R_Thorax": "Chest", "R_Shoulder": "R_Thorax", "R_Elbow": "R_Shoulder", "R_Wrist": "R_Elbow",
-    "R_Hand": "R_Wrist",
-}  # fmt: skip
-
-
-def _smpl24_offsets() -> Array:
-    """Rest offsets of the left side and the midline, mirrored to the right; fractions of stature."""
-    to_shoulders = human.TRUNK - human.HIP_DROP - human.TORSO_RISE - human.SPINE_RISE - human.CHEST_RISE
-    collar_rise = 0.85 * to_shoulders
-    left: Mapping[str, Point] = {
-        "Pelvis": (0.0, 0.0, 0.0),
-        "L_Hip": (0.0, human.HIP_HALF_WIDTH, -human.HIP_DROP),
-        "L_Knee": (0.0, 0.0, -human.THIGH),
-        "L_Ankle": (0.0, 0.0, -human.SHANK),
-        "L_Toe": (human.BALL, 0.0, -(1.0 - _TOE_RADIUS) * human.ANKLE_HEIGHT),
-        "Torso": (0.0, 0.0, human.TORSO_RISE),
-        "Spine": (0.0, 0.0, human.SPINE_RISE),
-        "Chest": (0.0, 0.0, human.CHEST_RISE),
-        "Neck": (0.0, 0.0, to_shoulders + human.NECK_RISE),
-        "Head": (0.0, 0.0, human.HEAD_RISE),
-        "L_Thorax": (0.0, human.COLLAR_HALF_WIDTH, collar_rise),
-        "L_Shoulder": (0.0, human.SHOULDER_HALF_WIDTH - human.COLLAR_HALF_WIDTH, to_shoulders - collar_rise),
-        "L_Elbow": (0.0, human.UPPER_ARM, 0.0),
-        "L_Wrist": (0.0, human.FOREARM, 0.0),
-        "L_Hand": (0.0, human.PALM, 0.0),
-    }
-    mirror = np.array([1.0, -1.0, 1.0])
-    return np.array([left[n] if n in left else mirror * left[mirrored_name(n)] for n in _SMPL24_PARENTS])
-
-
-_TOE_RADIUS = 0.35  # of the ankle height
-_FOOT_RADIUS = 0.42  # of the ankle height
-
-
-def _smpl24_geoms(names: tuple[str, ...], offsets: Array, masses: Array) -> tuple[Geom, ...]:
-    """Capsules along the bones; radii from the segment masses, feet from the height of the ankle."""
-    index = {name: i for i, name in enumerate(names)}
-    height = float(np.linalg.norm(offsets[index["L_Knee"]]) + np.linalg.norm(offsets[index["L_Ankle"]]))
-    height /= human.THIGH + human.SHANK  # the stature that these legs belong to
-
-    def capsule(name: str, start: Array, end: Array, radius: float | None = None) -> Geom:
-        mass = float(masses[index[name]])
-        if radius is None:
-            radius = _capsule_radius(mass / human.TISSUE_DENSITY, float(np.linalg.norm(end - start)))
-        return Geom(body=index[name], kind="capsule", start=_point(start), end=_point(end), radius=radius, mass=mass)
-
-    def across(name: str, half_width: float, centre: Array) -> Geom:
-        side = np.array([0.0, half_width * height, 0.0])
-        return capsule(name, centre - side, centre + side)
-
-    geoms = [
-        across("Pelvis", 0.035, np.zeros(3)),
-        across("Torso", 0.030, 0.5 * offsets[index["Spine"]]),
-        across("Spine", 0.030, 0.5 * offsets[index["Chest"]]),
-        across("Chest", 0.040, 0.35 * offsets[index["Neck"]]),
-        capsule("Neck", 0.1 * offsets[index["Head"]], 0.9 * offsets[index["Head"]]),
-        _head(index["Head"], float(masses[index["Head"]])),
-    ]
-    for side in ("L_", "R_"):
-        bone = {name: offsets[index[side + name]] for name in ("Knee", "Ankle", "Shoulder", "Elbow", "Wrist", "Hand")}
-        geoms += [
-            capsule(side + "Hip", 0.15 * bone["Knee"], 0.9 * bone["Knee"]),
-            capsule(side + "Knee", 0.1 * bone["Ankle"], 0.9 * bone["Ankle"]),
-            *_foot(side, index, offsets, height, capsule),
-            capsule(side + "Thorax", 0.2 * bone["Shoulder"], 0.8 * bone["Shoulder"]),
-            capsule(side + "Shoulder", 0.1 * bone["Elbow"], 0.9 * bone["Elbow"]),
-            capsule(side + "Elbow", 0.1 * bone["Wrist"], 0.9 * bone["Wrist"]),
-            capsule(side + "Wrist", 0.2 * bone["Hand"], 0.9 * bone["Hand"]),
-            capsule(side + "Hand", 0.1 * bone["Hand"], 0.75 * human.FINGERS / human.PALM * bone["Hand"]),
-        ]
-    return tuple(sorted(geoms, key=lambda geom: geom.body))
-
-
-def _foot(
-    side: str,
-    index: Mapping[str, int],
-    offsets: Array,
-    height: float,
-    capsule: Callable[[str, Array, Array, float], Geom],
-) -> tuple[Geom, Geom]:
-    """One capsule from heel to ball, one across the toes; both touch the sole."""
-    ankle = human.ANKLE_HEIGHT * height
-    toe = offsets[index[side + "Toe"]]
-    sole = min(-ankle, float(toe[2]) - _TOE_RADIUS * ankle)
-    radius = _FOOT_RADIUS * ankle
-    # A round end touches the floor at its centre only: half its radius stands for the pad of the heel. With less,
-    # the rest pose falls backwards at 90 Hz.
-    heel = np.array([0.5 * radius - human.HEEL * height, 0.0, sole + radius])
-    ball = np.array([float(toe[0]), 0.0, sole + radius])
-    breadth = np.array([0.0, human.FOOT_HALF_BREADTH * height - _TOE_RADIUS * ankle, 0.0])
-    centre = np.array([0.016 * height, 0.0, sole + _TOE_RADIUS * ankle - float(toe[2])])
-    return (
-        capsule(side + "Ankle", heel, ball, radius),
-        capsule(side + "Toe", centre - breadth, centre + breadth, _TOE_RADIUS * ankle),
-    )
-
-
-def _head(body: int, mass: float) -> Geom:
-    radius = float(np.cbrt(3.0 * mass / (4.0 * np.pi * human.TISSUE_DENSITY)))
-    centre = (0.1 * radius, 0.0, radius)
-    return Geom(body=body, kind="sphere", start=centre, end=centre, radius=radius, mass=mass)
-
-
-def _point(vector: Array) -> Point:
-    x, y, z = (float(value) for value in vector)
-    return x, y, z
-
-
-def _capsule_radius(volume: float, length: float) -> float:
-    """Radius [m] of the capsule of this volume [m^3] around an axis of this length [m]."""
-    roots = np.roots([4.0 / 3.0 * np.pi, np.pi * length, 0.0, -volume])
-    return float(max(roots.real[np.abs(roots.imag) < 1e-9]))
-
-
 def _build(name: str, offsets: Array, mass: float) -> BodySpec:
     topology = _CATALOG.find(name)
     names = topology.names
@@ -460,11 +257,6 @@ def _build(name: str, offsets: Array, mass: float) -> BodySpec:
         kd=_frozen([j.kd for j in joints]),
         torque_limits=_frozen([j.torque_limit for j in joints]),
     )
-
-
-def joint_kind(name: str) -> str:
-    """A body's name without its side: the key of gains, limits and impairments."""
-    return name[2:] if name[:2] in ("L_", "R_") else name
 
 
 def _read_topology(name: str, found: Any) -> Topology:
@@ -489,5 +281,6 @@ def _read_topology(name: str, found: Any) -> Topology:
     return topology
 
 
-_SMPL24 = Topology(parents=_SMPL24_PARENTS, offsets=_smpl24_offsets, geoms=_smpl24_geoms)
-_CATALOG: Catalog[Topology] = Catalog("body", "assistmimic.bodies", read=_read_topology, items={"smpl24": _SMPL24})
+_CATALOG: Catalog[Topology] = Catalog(
+    "body", "assistmimic.bodies", read=_read_topology, items={"smpl24": SMPL24, "smpl52": SMPL52}
+)

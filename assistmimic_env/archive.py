@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,11 @@ _END_OF_ZIP_BYTES = 22
 _ZIP64_LOCATOR = b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}\.npy", re.ASCII)
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, NotImplementedError, OverflowError,
     SyntaxError, MemoryError, RecursionError, RuntimeError, TypeError, tokenize.TokenError, UserWarning,
 )  # fmt: skip
+"""What Python's and NumPy's readers raise about damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,8 @@ def read_archive(
     expected: Mapping[str, ArraySpec] | None = None,
     max_member_bytes: int = MAX_MEMBER_BYTES,
     max_total_bytes: int = MAX_TOTAL_BYTES,
+    max_ratio: int = MAX_RATIO,
+    skip_others: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """Read the arrays of an npz file that may come from a stranger.
 
@@ -85,6 +88,8 @@ def read_archive(
         expected: Allowed arrays by name (the list is exhaustive); None allows any plain arrays.
         max_member_bytes: Largest allowed size of one array.
         max_total_bytes: Largest allowed size of all arrays together.
+        max_ratio: How many times an array may inflate; deflate cannot do more than 1032.
+        skip_others: Leave arrays that are not expected unopened, whatever they hold, instead of refusing the file.
 
     Returns:
         Arrays by name, each a fresh, writable copy in native byte order.
@@ -100,12 +105,15 @@ def read_archive(
         with path.open("rb") as stream:
             _check_end_of_zip(path, stream)
             with zipfile.ZipFile(stream) as archive:
-                members = _checked_members(path, archive, max_member_bytes, max_total_bytes)
+                members = _listed_members(path, archive)
+                if skip_others and expected is not None:
+                    members = {name: info for name, info in members.items() if name in expected}
+                _check_sizes(path, members, max_member_bytes, max_total_bytes, max_ratio)
                 _check_names(path, members, expected)
                 arrays = {name: _read_member(path, archive, info) for name, info in members.items()}
     except AssistMimicError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ClipError(
             f"{path}: not a readable npz file ({error}). It looks damaged; fetch or write it again."
         ) from error
@@ -201,38 +209,49 @@ def _check_end_of_zip(path: Path, stream: BinaryIO) -> None:
         raise UntrustedFileError(f"{path}: lists {count} members, at most {MAX_MEMBERS} are accepted.")
 
 
-def _checked_members(
-    path: Path, archive: zipfile.ZipFile, max_member_bytes: int, max_total_bytes: int
-) -> dict[str, zipfile.ZipInfo]:
-    """The zip's members by array name, after checking everything the table of contents tells."""
+def _listed_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The zip's members by array name, after checking how many there are and what they are called."""
     listed = archive.infolist()
     if len(listed) > MAX_MEMBERS:
         raise UntrustedFileError(f"{path}: lists {len(listed)} members, at most {MAX_MEMBERS} are accepted.")
     members: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
-        _check_member(path, info, max_member_bytes)
+        if not _NAME.fullmatch(info.filename) or ".." in info.filename:
+            raise UntrustedFileError(
+                f"{_where(path, info)} is not an array name. Only plain .npy members are accepted."
+            )
         name = info.filename.removesuffix(".npy")
         if name in members:
             raise UntrustedFileError(f"{path}: array '{name}' occurs twice.")
         members[name] = info
-    total = sum(info.file_size for info in listed)
-    if total > max_total_bytes:
-        raise UntrustedFileError(f"{path}: unpacks to {total} bytes, at most {max_total_bytes} are accepted.")
     return members
 
 
-def _check_member(path: Path, info: zipfile.ZipInfo, max_bytes: int) -> None:
-    where = f"{path}: member {info.filename[:80]!r}"
-    if not _NAME.fullmatch(info.filename) or ".." in info.filename:
-        raise UntrustedFileError(f"{where} is not an array name. Only plain .npy members are accepted.")
+def _where(path: Path, info: zipfile.ZipInfo) -> str:
+    return f"{path}: member {info.filename[:80]!r}"
+
+
+def _check_sizes(
+    path: Path, members: Mapping[str, zipfile.ZipInfo], max_member_bytes: int, max_total_bytes: int, max_ratio: int
+) -> None:
+    """Refuse members that are too large, or packed in a way that is not read."""
+    for info in members.values():
+        _check_member(path, info, max_member_bytes, max_ratio)
+    total = sum(info.file_size for info in members.values())
+    if total > max_total_bytes:
+        raise UntrustedFileError(f"{path}: unpacks to {total} bytes, at most {max_total_bytes} are accepted.")
+
+
+def _check_member(path: Path, info: zipfile.ZipInfo, max_bytes: int, max_ratio: int) -> None:
+    where = _where(path, info)
     if info.flag_bits & 0x1:
         raise UntrustedFileError(f"{where} is encrypted. Only plain arrays are accepted.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UntrustedFileError(f"{where} uses compression method {info.compress_type}, expected stored or deflated.")
     if info.file_size > max_bytes:
         raise UntrustedFileError(f"{where} has {info.file_size} bytes, at most {max_bytes} are accepted.")
-    if info.file_size > MAX_RATIO * max(info.compress_size, 1):
-        raise UntrustedFileError(f"{where} inflates more than {MAX_RATIO} times. Store it uncompressed.")
+    if info.file_size > max_ratio * max(info.compress_size, 1):
+        raise UntrustedFileError(f"{where} inflates more than {max_ratio} times. Store it uncompressed.")
 
 
 def _check_names(path: Path, members: Mapping[str, object], expected: Mapping[str, ArraySpec] | None) -> None:
@@ -250,27 +269,43 @@ def _check_names(path: Path, members: Mapping[str, object], expected: Mapping[st
         raise ClipError(f"{path}: missing array(s) {', '.join(missing)}. Present: {present}.")
 
 
-def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array, its header checked before its data is read."""
-    where = f"{path}: array '{info.filename.removesuffix('.npy')}'"
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise ClipError(f"{where} has npy version {version}, expected (1, 0) or (2, 0).")
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
-        _check_dtype(where, dtype)
-        count = math.prod(shape)
-        room = info.file_size - stream.tell()
-        if min(shape, default=0) < 0 or count * dtype.itemsize != room:
-            raise UntrustedFileError(
-                f"{where} declares shape {_shape_text(shape)} of {dtype}, which does not fill its {room} bytes."
-            )
-        data = stream.read()
+def read_array(where: str, stream: IO[bytes], size: int) -> NDArray[Any]:
+    """Read one array in the npy format, its header checked before its data is read.
+
+    Args:
+        where: For messages.
+        stream: At the array's first byte; nothing is read beyond ``size``.
+        size: Bytes of header and data together.
+
+    Returns:
+        A fresh, writable copy in native byte order.
+
+    Raises:
+        UntrustedFileError: The array holds objects, or its shape does not fill the bytes.
+        ClipError: Another version of the format, or truncated. Damaged headers raise one of ``DAMAGE``.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ClipError(f"{where} has npy version {version}, expected (1, 0) or (2, 0).")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(stream)
+    _check_dtype(where, dtype)
+    count = math.prod(shape)
+    room = size - stream.tell()
+    if min(shape, default=0) < 0 or count * dtype.itemsize != room:
+        raise UntrustedFileError(
+            f"{where} declares shape {_shape_text(shape)} of {dtype}, which does not fill its {room} bytes."
+        )
+    data = stream.read(room)
     if len(data) != room:
         raise ClipError(f"{where} is truncated: {len(data)} of {room} bytes.")
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(dtype.newbyteorder("="))
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(info) as stream:
+        return read_array(f"{path}: array '{info.filename.removesuffix('.npy')}'", stream, info.file_size)
 
 
 def _check_dtype(where: str, dtype: np.dtype[Any]) -> None:

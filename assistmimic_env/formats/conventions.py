@@ -16,6 +16,7 @@ from ..errors import ClipError
 from .take import Unit, Up
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp] | list[int]
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 """Metres per unit of length."""
@@ -54,7 +55,7 @@ def upright_vector(vector: Array) -> Array:
     return np.stack([vector[..., 2], vector[..., 0], vector[..., 1]], axis=-1)
 
 
-def detect_up(joints: Array, low: Array, high: Array) -> Up | None:
+def detect_up(joints: Array, low: Rows, high: Rows) -> Up | None:
     """Which axis people's bodies rise along.
 
     Args:
@@ -74,7 +75,7 @@ def detect_up(joints: Array, low: Array, high: Array) -> Up | None:
     return "y" if along == 1 else "z"
 
 
-def settle_up(where: str, joints: Array, low: Array, high: Array, *, documented: Up | None, given: Up | None) -> Up:
+def settle_up(where: str, joints: Array, low: Rows, high: Rows, *, documented: Up | None, given: Up | None) -> Up:
     """The vertical axis: what the user says, else what is documented, unless the data contradict it.
 
     Raises:
@@ -144,3 +145,29 @@ def check_fps(where: str, fps: float, joints: Array) -> None:
             f"{where}: at {fps:g} frames per second joints move at {fastest:.0f} m/s, nobody is faster than "
             f"{_FASTEST:g}. Give the rate of the file: --fps."
         )
+
+
+def settle_fps(where: str, joints: Array, *, documented: float | None, given: float | None) -> float:
+    """The frame rate: what the user says, else what is documented, unless nobody is that fast.
+
+    Args:
+        where: For messages.
+        joints: Positions, shape (T, ..., 3) [m].
+        documented: The format's, or the file's.
+        given: The user's.
+
+    Raises:
+        ClipError: Nothing tells the rate, or people would move impossibly fast at it.
+    """
+    fps = documented if given is None else given
+    if fps is None:
+        raise ClipError(f"{where}: the frame rate is not in the file. Give it: --fps.")
+    check_fps(where, fps, joints)
+    return fps
+
+
+def settled_by(documented: object, given: object) -> str:
+    """How a convention was settled: "given", "documented" or "detected"."""
+    if given is not None:
+        return "given"
+    return "detected" if documented is None else "documented"

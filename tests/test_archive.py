@@ -244,6 +244,31 @@ def test_a_missing_required_array_is_named_and_an_optional_one_is_not_needed(tmp
     assert read_archive(tmp_path / "y.npz", expected=EXPECTED).keys() == {"a"}
 
 
+def test_others_can_be_left_unopened_whatever_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Body models carry pickled dictionaries beside their arrays; their sizes do not count either."""
+    monkeypatch.chdir(tmp_path)
+    payload = np.empty(1, dtype=object)
+    payload[0] = Bomb()
+    np.savez(tmp_path / "x.npz", a=np.zeros((1, 3)), objects=payload, large=np.zeros(1000))
+    assert read_archive("x.npz", expected=EXPECTED, skip_others=True, max_total_bytes=200).keys() == {"a"}
+    assert not Path("executed").exists()
+    with pytest.raises(UntrustedFileError, match="unexpected array"):
+        read_archive("x.npz", expected=EXPECTED)
+
+
+def test_an_expected_object_is_refused_even_if_others_are_left_unopened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(UntrustedFileError, match="never objects"):
+        read_archive(tmp_path / "x.npz", expected=EXPECTED, skip_others=True)
+
+
+def test_sparse_arrays_may_inflate_further_where_the_caller_says_so(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", a=np.zeros((100_000, 3)))
+    with pytest.raises(UntrustedFileError, match="inflates more than 200 times"):
+        read_archive(tmp_path / "x.npz")
+    assert read_archive(tmp_path / "x.npz", max_ratio=1100)["a"].shape == (100_000, 3)
+
+
 @pytest.mark.parametrize("wrong", [np.zeros((2, 4)), np.zeros(3), np.zeros((2, 3), dtype=int)])
 def test_a_misshapen_array_is_named_with_both_shapes(tmp_path: Path, wrong: np.ndarray) -> None:
     write_archive(tmp_path / "x.npz", {"a": wrong})

@@ -16,10 +16,13 @@ from plugged import install
 from toys import BODY, standing_clip
 
 import assistmimic_env
-from assistmimic_env import body, converters, plugins, registry, reward_terms
+from assistmimic_env import body, converters, formats, plugins, registry, reward_terms
 from assistmimic_env.body import get_body
 from assistmimic_env.clip import PairClip
 from assistmimic_env.errors import ConfigError, UnknownEnvironmentError
+from assistmimic_env.formats.take import ReadOptions
+from assistmimic_env.importing.settings import ConversionSettings
+from assistmimic_env.importing.sources import find_sources
 from assistmimic_env.plugins import PluginWarning
 
 ENVS = """
@@ -45,7 +48,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
     before = [set(names) for names in theirs]
     monkeypatch.setattr(plugins, "_loaded", set())
     monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
-    for module in (body, converters, reward_terms):
+    for module in (body, formats, reward_terms):
         monkeypatch.setattr(module._CATALOG, "_items", dict(module._CATALOG._items))
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -88,7 +91,7 @@ def test_a_body_of_a_package_is_found_by_name(plug: Plug) -> None:
     clone = get_body("clone")
     assert clone.name == "clone"
     np.testing.assert_array_equal(clone.offsets, BODY.offsets)
-    assert body.body_names() == ("smpl24", "clone")
+    assert body.body_names()[-1] == "clone"
 
 
 def test_a_reward_term_of_a_package_gets_its_weight(plug: Plug) -> None:
@@ -109,10 +112,30 @@ def test_a_reward_term_of_a_package_gets_its_weight(plug: Plug) -> None:
 
 def test_a_converter_of_a_package_is_found_by_name(plug: Plug) -> None:
     code = "from assistmimic_env.clip import load_clip\ndef read(path):\n    yield load_clip(path)\n"
-    plug("clinic_d", code, "[assistmimic.converters]\nnpz = clinic_d:read\n")
-    (clip,) = converters.convert("npz", "pull_up")
+    plug("clinic_d", code, "[assistmimic.converters]\nbundled = clinic_d:read\n")
+    (clip,) = converters.convert("bundled", "pull_up")
     assert isinstance(clip, PairClip)
     assert clip.name == "pull_up"
+
+
+FORMAT = """
+from assistmimic_env.formats.take import Format, Recording
+
+def find(path, options):
+    return tuple(Recording(name=file.stem, files=(file,)) for file in sorted(path.glob("*.own")))
+
+OWN = Format(name="own", title="our files", license="ours", obtain="Ask us.", find=find, read=print)
+"""
+
+
+def test_a_format_of_a_package_is_found_by_name(plug: Plug, tmp_path: Path) -> None:
+    """Its recordings are what an import would read; under another name it is left out."""
+    points = "[assistmimic.converters]\nown = clinic_g:OWN\nalias = clinic_g:OWN\n"
+    plug("clinic_g", FORMAT, points)
+    (tmp_path / "a.own").touch()
+    with pytest.warns(PluginWarning, match="format 'alias' calls itself 'own'"):
+        sources = find_sources("own", tmp_path, options=ReadOptions(), settings=ConversionSettings())
+    assert [source.name for source in sources] == ["a"]
 
 
 BROKEN = {

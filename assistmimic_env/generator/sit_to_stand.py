@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from .. import ik, rotations
 from ..body import BodySpec, get_body
-from ..capsules import capsules, world_ends
-from ..clip import ROLES, Contact, Furniture, PairClip
+from ..clip import ROLES, Contact, PairClip
 from ..errors import ConfigError
 from ..quality import centers, quality
 from .clearance import PRESS
 from .motion import Motion, make_clip, origin
-from .poses import PELVIS_SHARE, ankle_height, arms, bent, bone, hand_center, radius
-from .timing import FPS, REST_FRAMES, between, minimum_jerk, path
+from .poses import PELVIS_SHARE, ankle_height, arms, bent, hand_center, radius
+from .seated import Course, fitted_seat, seated_pelvis
+from .timing import between, minimum_jerk, path
 
 __all__ = [
     "RANGES",
@@ -51,8 +51,6 @@ VERSION = 1
 
 BUNDLED: Mapping[Split, int] = MappingProxyType({"train": 8, "test": 4})
 """How many clips of each split ship with the package; their seeds count from 0."""
-
-_SEAT_FRONT = 0.07  # how far the seat reaches under the thighs, from the pelvis [m]
 
 _SUPPORTER, _RECIPIENT = range(2)
 
@@ -194,7 +192,7 @@ def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStan
             split=split,
         ),
     )
-    clip = replace(clip, furniture=(_fitted_seat(clip, chosen),))
+    clip = replace(clip, furniture=(fitted_seat(clip),))
     return replace(clip, contacts=_contacts(clip))
 
 
@@ -223,7 +221,7 @@ def bundle(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """Paths over the solved frames, shape (T,) each; ``phase`` runs from 0 to 1 over the rise."""
+    """Paths over the solved frames, shape (T,) each."""
 
     parameters: SitToStandParameters
 
@@ -236,48 +234,15 @@ class _Plan:
             get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
         )
 
-    @property
-    def phase(self) -> Array:
-        rise = round(self.parameters.rise_time * FPS)
-        return np.clip(np.arange(-REST_FRAMES, rise + REST_FRAMES + 1) / rise, 0.0, 1.0)
-
-    @property
-    def rise(self) -> Array:
-        """0 seated to 1 standing."""
-        return minimum_jerk((self.phase - 0.32) / 0.68)
-
-    @property
-    def advance(self) -> Array:
-        """0 seated to 1 standing, for the forward way: it leads the rise a little."""
-        return minimum_jerk((self.phase - 0.14) / 0.76)
-
-    @property
-    def lean(self) -> Array:
-        """Forward lean of the recipient's trunk [rad]: slightly back, forward until seat-off, upright."""
-        forward = minimum_jerk(self.phase / 0.42)
-        back = minimum_jerk((self.phase - 0.40) / 0.60)
-        peak, seated, upright = self.parameters.lean, 0.05, 0.04
-        return seated + (peak - seated) * forward - (peak - upright) * back
+    @cached_property
+    def course(self) -> Course:
+        """The recipient's time courses."""
+        return Course(time=self.parameters.rise_time, peak=self.parameters.lean)
 
     @property
     def supporter_lean(self) -> Array:
         """Forward lean of the supporter's trunk [rad]."""
-        return between(0.62, 0.12, minimum_jerk((self.phase - 0.25) / 0.75))
-
-
-def _seated_pelvis(body: BodySpec, seat_height: float) -> tuple[float, float]:
-    """Pelvis x and z of somebody on a seat with the ankles at x = 0: feet drawn back, the less the higher the seat."""
-    thigh, shank = bone(body, "L_Knee"), bone(body, "L_Ankle")
-    drop = -float(body.offsets[body.index("L_Hip"), 2])
-    around = radius(body, body.index("L_Hip"))
-    tilt = float(np.interp(seat_height / (ankle_height(body) + shank), (0.85, 1.1), (0.36, 0.18)))
-    knee = ankle_height(body) + shank * np.cos(tilt)
-    slope = 0.0  # sine of the thighs' rise towards the knees; it and the height of the hips determine each other
-    for _ in range(8):
-        hip = seat_height + around / np.sqrt(1.0 - slope**2) + max(-slope, 0.0) * _SEAT_FRONT
-        slope = float(np.clip((knee - hip) / thigh, -0.9, 0.9))
-    hip = knee - slope * thigh
-    return float(shank * np.sin(tilt) - thigh * np.sqrt(1.0 - slope**2)), float(hip + drop)
+        return between(0.62, 0.12, minimum_jerk((self.course.phase - 0.25) / 0.75))
 
 
 # --- Poses ----------------------------------------------------------------------------------------------
@@ -289,7 +254,7 @@ def _guess(plan: _Plan) -> Array:
     around = rotations.yaw_quaternion(np.pi)
     ends = []
     for phase, flexion in ((0, (1.0, 0.9)), (-1, (0.85, 0.85))):
-        lean, own = plan.lean[phase], plan.supporter_lean[phase]
+        lean, own = plan.course.lean[phase], plan.supporter_lean[phase]
         seated = phase == 0
         poses = [
             bent(supporter, lean=own, hip=0.5 * own + (0.75 if seated else 0.15), knee=0.75 if seated else 0.15),
@@ -299,9 +264,9 @@ def _guess(plan: _Plan) -> Array:
         poses[1] = arms(recipient, poses[1], flexion=flexion[1], abduction=0.3, elbow=0.5 if seated else 1.0)
         poses[0][0] = rotations.multiply(around, poses[0][0])
         ends.append(np.stack(poses))
-    pose = rotations.slerp(ends[0], ends[1], plan.rise[:, None, None])
+    pose = rotations.slerp(ends[0], ends[1], plan.course.rise[:, None, None])
     for one, body in enumerate(plan.bodies):
-        lean = plan.lean if one == _RECIPIENT else plan.supporter_lean
+        lean = plan.course.lean if one == _RECIPIENT else plan.supporter_lean
         spine = (1.0 - PELVIS_SHARE) / 3.0
         for name, share in (("Torso", spine), ("Spine", spine), ("Chest", spine), ("Neck", -0.3), ("Head", -0.3)):
             pitch = np.zeros((len(lean), 3))
@@ -315,13 +280,19 @@ def _guess(plan: _Plan) -> Array:
 
 def _pelvis(plan: _Plan) -> tuple[Array, Array]:
     """Paths of the supporter's and the recipient's pelvis, shape (T, 1, 3) each [m]."""
-    p, frames = plan.parameters, len(plan.phase)
+    p, frames = plan.parameters, len(plan.course.phase)
     supporter, recipient = plan.bodies
-    x, z = _seated_pelvis(recipient, p.seat_height)
-    own = between(0.90, 0.975, plan.rise) * supporter.rest_height
+    x, z = seated_pelvis(recipient, p.seat_height)
+    advance, rise = plan.course.advance, plan.course.rise
+    own = between(0.90, 0.975, rise) * supporter.rest_height
     return (
         path(p.distance, 0.0, own, frames),
-        path(between(x, 0.015, plan.advance), 0.0, between(z, 0.985 * recipient.rest_height, plan.rise), frames),
+        path(
+            between(x, 0.015, plan.course.advance),
+            0.0,
+            between(z, 0.985 * recipient.rest_height, plan.course.rise),
+            frames,
+        ),
     )
 
 
@@ -354,12 +325,12 @@ def _feet(plan: _Plan) -> tuple[ik.Target, ...]:
 
 def _trunks(plan: _Plan) -> tuple[ik.Target, ...]:
     """Pelvis paths, and pelvis, chest and head turned as planned."""
-    frames = len(plan.phase)
+    frames = len(plan.course.phase)
     paths = _pelvis(plan)
     own_weight, weight = (0.1, 3.0, 1.5), (1.5, 3.0, 4.0)
     names, shares = ("Pelvis", "Chest", "Head"), (PELVIS_SHARE, 1.0, 0.35)
     person, body, turn = [], [], []
-    for one, (spec, lean) in enumerate(zip(plan.bodies, (plan.supporter_lean, plan.lean), strict=True)):
+    for one, (spec, lean) in enumerate(zip(plan.bodies, (plan.supporter_lean, plan.course.lean), strict=True)):
         facing = rotations.yaw_quaternion(np.pi if one == _SUPPORTER else 0.0)
         for name, share in zip(names, shares, strict=True):
             pitch = np.stack([np.zeros(frames), share * lean, np.zeros(frames)], axis=-1)
@@ -380,15 +351,15 @@ def _trunks(plan: _Plan) -> tuple[ik.Target, ...]:
 
 def _balance(plan: _Plan) -> ik.Target:
     """Centres of mass: the recipient's comes over the feet and stays, the supporter's shifts to the rear foot."""
-    p, frames = plan.parameters, len(plan.phase)
+    p, frames = plan.parameters, len(plan.course.phase)
     supporter, recipient = plan.bodies
-    seated, _ = _seated_pelvis(recipient, p.seat_height)
+    seated, _ = seated_pelvis(recipient, p.seat_height)
     forward = 0.02 * p.recipient_stature
-    over_feet = between(seated + 0.17, forward, minimum_jerk(plan.phase / 0.75))
-    own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.03 * plan.advance
+    over_feet = between(seated + 0.17, forward, minimum_jerk(plan.course.phase / 0.75))
+    own = p.distance - 0.08 - 0.028 * p.supporter_stature + 0.03 * plan.course.advance
     position = np.concatenate([path(own, 0.01, np.nan, frames), path(over_feet, 0.0, np.nan, frames)], axis=1)
     weight = np.broadcast_to([[2.0, 1.5, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
-    weight[:, 1, 0] = between(1.0, 2.0, plan.rise)
+    weight[:, 1, 0] = between(1.0, 2.0, plan.course.rise)
     return ik.CenterOfMassTargets(
         person=[_SUPPORTER, _RECIPIENT],
         mass=np.stack([supporter.masses, recipient.masses]),
@@ -474,28 +445,6 @@ def _motion(plan: _Plan) -> Motion:
         root_position=np.concatenate(_pelvis(plan), axis=1),
         local_rotation=_guess(plan),
         targets=(*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan)),
-    )
-
-
-def _fitted_seat(clip: PairClip, parameters: SitToStandParameters) -> Furniture:
-    """A box under the recipient's pelvis and thighs of the first frame, pressed by a few millimetres."""
-    body = clip.bodies[_RECIPIENT]
-    shapes = capsules(clip.bodies)
-    used = (shapes.person == _RECIPIENT) & np.isin(shapes.body, body.indices(("Pelvis", "L_Hip", "R_Hip")))
-    start, end = (
-        ends[0] for ends in world_ends(shapes.rows(used), clip.position[:1], rotations.to_matrix(clip.rotation[:1]))
-    )
-    x = float(clip.root_position[0, _RECIPIENT, 0])
-    back, front, width = x - 0.22, x + _SEAT_FRONT, 0.44
-    point = start[:, None] + np.linspace(0.0, 1.0, 33)[:, None] * (end - start)[:, None]
-    over = (point[..., 0] > back) & (point[..., 0] < front)
-    lowest = (np.where(over, point[..., 2], np.inf) - shapes.radius[used][:, None]).min()
-    top = round(float(lowest) + PRESS, 4)
-    return Furniture(
-        name="seat",
-        kind="seat",
-        size=(round(front - back, 4), width, top),
-        position=(round(0.5 * (back + front), 4), 0.0, round(0.5 * top, 5)),
     )
 
 

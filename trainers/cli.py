@@ -69,9 +69,12 @@ COMMANDS = Group(
         ),
         "info": Command(target="info:info", summary="Show versions, environments, extras and clips"),
         "clips": Group(
-            summary="Build and inspect two-person motion clips",
+            summary="Import, build, check and draw two-person motion clips",
             commands={
-                "show": Command(target="clips:show", summary="Describe one clip"),
+                "import": Command(target="clips_import:import_clips", summary="Turn other people's motion into clips"),
+                "formats": Command(target="clips_import:formats", summary="What can be imported, and how to obtain it"),
+                "check": Command(target="clips_check:check", summary="Tell whether clips are fit for physics"),
+                "show": Command(target="clips:show", summary="Describe clips, and draw them"),
                 "build-pull-up": Command(target="clips:build_pull_up", summary="Retarget the CMU pull-up pair"),
                 "build-sit-to-stand": Command(
                     target="clips:build_sit_to_stand", summary="Generate assisted sit-to-stand clips"

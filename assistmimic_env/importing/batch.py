@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -95,7 +95,7 @@ class Import:
             raise ClipError(f"{self.path}: no recording is called '{self.pattern}'.{hint} There: {some}.")
         return chosen
 
-    def preview(self) -> Iterator[Preview]:
+    def preview(self) -> Generator[Preview, None, None]:
         """Read everything; convert and write nothing."""
         for source in self.sources:
             try:
@@ -106,7 +106,7 @@ class Import:
                 continue
             yield Preview(name=source.name, status="would keep" if kept else "would import", **vars(look))
 
-    def run(self, *, workers: int = 1) -> Iterator[Outcome]:
+    def run(self, *, workers: int = 1) -> Generator[Outcome, None, None]:
         """Import everything, in the order of the sources; with several workers as they finish.
 
         The folder's ``import.json`` is up to date when this ends, however it ends.
@@ -123,6 +123,7 @@ class Import:
         sources = self.sources
         _prepare(self.out)
         ledger = Ledger(self.out)
+        ledger.write()
         try:
             with closing(_here(sources, self.out) if workers == 1 else _spread(sources, self.out, workers)) as outcomes:
                 for outcome in outcomes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +14,41 @@ if TYPE_CHECKING:
     from assistmimic_env.clip import PairClip
 
 
-def show(clip: Annotated[str, tyro.conf.Positional], *, json: bool = False) -> None:
-    """Describe one clip: what happens in it, its people and furniture, where it comes from.
+def show(
+    clip: Annotated[str, tyro.conf.Positional],
+    *,
+    out: Path | None = None,
+    frames: int = 8,
+    width: int = 480,
+    height: int = 320,
+    json: bool = False,
+) -> None:
+    """Describe clips: what happens in them, people and furniture, where they come from; and draw them.
+
+    Example: assistmimic clips show pull_up --out pull_up.png
 
     Args:
-        clip: Name of a bundled clip (see: assistmimic info), or a path ending in .npz.
-        json: Print one JSON object instead of text.
+        clip: Name of a bundled clip (see: assistmimic info), an npz file, a folder of them, or an environment's id.
+        out: Draw the recorded motion: a film strip (.png, one row per clip, at most twelve) or a video (.mp4).
+        frames: Pictures per row of a film strip.
+        width: Picture width in pixels.
+        height: Picture height in pixels.
+        json: Print one JSON object (for several clips, a list) instead of text.
     """
     from assistmimic_env.clip import load_clip
 
-    report = describe(load_clip(clip))
-    print(json_module.dumps(report, indent=2) if json else _text(report))
+    from .clips_film import draw
+    from .clips_named import clip_names
+
+    clips = [load_clip(name) for name in clip_names(clip)]
+    written = None if out is None else draw(clips, out, frames=frames, width=width, height=height)
+    reports = [describe(one) for one in clips]
+    if json:
+        print(json_module.dumps(reports[0] if len(reports) == 1 else reports, indent=2))
+    else:
+        print("\n".join([*map(_text, reports), *([] if written is None else [str(written.path)])]))
+    if written is not None and written.reason:
+        print(f"assistmimic: a film strip instead of a video: {written.reason}", file=sys.stderr)
 
 
 def describe(clip: PairClip) -> dict[str, Any]:
@@ -92,8 +117,14 @@ def _text(report: dict[str, Any]) -> str:
         for hold in report["contacts"]
     ]
     lines += [f"  {key}: {value}" for key, value in report["metadata"].items() if isinstance(value, str)]
+    lines += _origin(report["metadata"].get("provenance"))
     return "\n".join(lines)
 
 
-def _sides(size: list[float]) -> str:
-    return " x ".join(f"{side:.2f}" for side in size)
+def _origin(provenance: Any) -> list[str]:
+    """The files that an imported clip was made from."""
+    if not isinstance(provenance, dict) or not isinstance(provenance.get("files"), list):
+        return []
+    lines = [f"  imported from {provenance.get('format')} by {provenance.get('converter')}"]
+    files = [file for file in provenance["files"] if isinstance(file, dict)]
+    return lines + [f"    {file.get('name')}  sha256 {str(file.get('sha256'))[:12]}..." for file in files]

@@ -7,7 +7,7 @@ has a pelvis and no other joint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from .. import kinematics, rotations
 from ..body import BodySpec, get_body
 from ..errors import ClipError
+from ..smpl_file import GENDERS, Gender
+from ..smpl_model import SmplModel
 from .arrays import check_finite
-from .conventions import METRES, check_fps, rotation_to_z_up, settle_up, to_z_up, upright
+from .conventions import METRES, check_fps, rotation_to_z_up, settle_up, settled_by, to_z_up, upright
 from .take import Person, ReadOptions, Up
 
 Array = NDArray[np.float64]
@@ -60,6 +62,10 @@ class SmplMotion:
     """Shape, (B,)."""
     gender: str = "neutral"
 
+    def first(self, frames: int) -> SmplMotion:
+        """The first frames only."""
+        return replace(self, pose=self.pose[:frames], trans=self.trans[:frames])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmplPeople:
@@ -98,17 +104,12 @@ def pose_of_parts(where: str, root: Array, body: Array, left_hand: Array, right_
     Raises:
         ClipError: A part has another shape.
     """
-    parts = (
-        ("root", root[:, None], 1),
-        ("body", body, 21),
-        ("left hand", left_hand, 15),
-        ("right hand", right_hand, 15),
-    )
-    for name, part, count in parts:
+    parts = (("root", root[:, None]), ("body", body), ("left hand", left_hand), ("right hand", right_hand))
+    for (name, part), count in zip(parts, (1, 21, 15, 15), strict=True):
         if part.shape != (len(root), count, 3):
             expected = (len(root), count, 3)
             raise ClipError(f"{where}: the pose of the {name} has shape {part.shape}, expected {expected}.")
-    return np.concatenate([part for _, part, _ in parts], axis=1)
+    return np.concatenate([part for _, part in parts], axis=1)
 
 
 def body_name(pose: Array) -> str:
@@ -160,30 +161,47 @@ def smpl_people(
     for motion in motions:
         _check(where, motion)
     body = get_body(body_name(motions[0].pose))
-    scale = METRES[options.unit or "m"]
-    trans = np.stack([motion.trans for motion in motions], axis=1) * scale
+    trans = np.stack([motion.trans for motion in motions], axis=1) * METRES[options.unit or "m"]
     turns = np.stack([world_rotations(motion.pose, "z") for motion in motions], axis=1)
     figures = _posed(body, body.offsets, trans, turns)
     feet, heads = body.indices(("L_Ankle", "R_Ankle")), body.indices(("Neck", "Head"))
     up = settle_up(where, figures, feet, heads, documented=documented_up, given=options.up)
     check_fps(where, fps, figures)
     turns = rotation_to_z_up(turns, up)
-    people = [_person(motion, body, trans[:, i], turns[:, i], up) for i, motion in enumerate(motions)]
+    first, second = (_person(motion, body, trans[:, i], turns[:, i], up, options) for i, motion in enumerate(motions))
     return SmplPeople(
-        people=(people[0], people[1]),
+        people=(first, second),
         body=body.name,
         conventions={
-            "up": f"{'given' if options.up else 'documented' if documented_up else 'detected'}: +{up}",
-            "unit": f"{'given' if options.unit else 'documented'}: {options.unit or 'm'}",
-            "pelvis": "trans; SMPL's pelvis is off by a constant that only its model files tell",
+            "up": f"{settled_by(documented_up, options.up)}: +{up}",
+            "unit": f"{settled_by('m', options.unit)}: {options.unit or 'm'}",
+            "pelvis": _PELVIS[options.models is not None],
         },
     )
 
 
-def _person(motion: SmplMotion, body: BodySpec, trans: Array, turns: Array, up: Up) -> Person:
-    joints = np.full((len(trans), body.num_bodies, 3), np.nan)
-    joints[:, 0] = to_z_up(trans, up)
-    return Person(joints=joints, rotation=turns)
+_PELVIS = {
+    False: "documented: trans; the pelvis is off by a constant that only SMPL's model files tell",
+    True: "given: trans and the model's pelvis",
+}
+
+
+def _person(motion: SmplMotion, body: BodySpec, trans: Array, turns: Array, up: Up, options: ReadOptions) -> Person:
+    """A person in the z-up world from the translation in the source's; with the user's model files, all joints."""
+    if options.models is None:
+        joints = np.full((len(trans), body.num_bodies, 3), np.nan)
+        joints[:, 0] = to_z_up(trans, up)
+        return Person(joints=joints, rotation=turns)
+    model = SmplModel.find(options.models, motion.model, _gender(motion.gender))
+    betas = np.zeros(0) if motion.betas is None else motion.betas[: model.num_betas]
+    offsets = model.offsets(betas, body=body.name)
+    joints = _posed(body, offsets, to_z_up(trans + model.pelvis_offset(betas), up), turns)
+    return Person(joints=joints, rotation=turns, offsets=offsets, mass=model.mass(betas))
+
+
+def _gender(text: str) -> Gender:
+    named: dict[str, Gender] = {gender: gender for gender in GENDERS}
+    return named.get(text.lower(), "neutral")
 
 
 def _posed(body: BodySpec, offsets: Array, pelvis: Array, turns: Array) -> Array:

@@ -25,8 +25,8 @@ def first_pose(body: BodySpec, joints: Array, rotation: Array) -> tuple[Array, A
 
     Args:
         body: The person's body.
-        joints: Measured positions in the body's order, shape (T, J, 3) [m]; NaN where not measured. Hips, knees, ankles,
-            shoulders, elbows and wrists are.
+        joints: Measured positions in the body's order, shape (T, J, 3) [m]; NaN where not measured.
+            Hips, knees, ankles, shoulders, elbows and wrists are.
         rotation: World rotations where the source knows them, shape (T, J, 4); NaN elsewhere.
 
     Returns:

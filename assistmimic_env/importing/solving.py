@@ -27,9 +27,9 @@ _WEIGHT = {"Pelvis": 0.5, "Torso": 0.3, "Spine": 0.3, "Chest": 0.4, "Neck": 0.4,
 _FOOT_WEIGHT, _FLAT_WEIGHT = 3.0, 0.3
 _REST_WEIGHT, _KNOWN_REST_WEIGHT = 0.03, 0.1
 """Pull to the first pose, guessed from joints or known from the source's rotations [1/rad]."""
-_NEAR = 0.3
+_NEAR = 0.6
 """A hand keeps its relation to joints of the partner that are nearer than this in the source [m]."""
-_NEAR_WEIGHT = 2.0
+_NEAR_WEIGHT = 4.0
 _CLEARANCE_WEIGHT = 2.0
 _DEPTH = 0.01
 """People may press this deep into each other [m]."""

@@ -16,13 +16,15 @@ FPS = 30.0
 """Of a film [1/s]; clips of other rates are resampled."""
 SUFFIXES = (".png", ".mp4")
 _MAX_ROWS = 12
+_COLUMNS = 4
 
 
 def draw(clips: Sequence[PairClip], out: Path, *, frames: int = 8, width: int = 640, height: int = 360) -> Written:
     """Write a film strip or a video.
 
     Args:
-        clips: What is shown: one row of pictures per clip (the first twelve), or one after the other.
+        clips: What is shown: a row of pictures per clip (the first twelve; a single one in rows of four), or one
+            after the other.
         out: A file ending in .png or .mp4; without an encoder an MP4 becomes a film strip.
         frames: Pictures per row of a film strip.
         width: Picture width [pixels].
@@ -46,7 +48,8 @@ def draw(clips: Sequence[PairClip], out: Path, *, frames: int = 8, width: int = 
     if out.suffix == ".mp4":
         return write_video(out, pictures(clips, count=None, width=width, height=height), fps=FPS)
     shown = list(pictures(clips[:_MAX_ROWS], count=frames, width=width, height=height))
-    return Written(path=write_png(out, film_strip(shown, columns=frames)), kind="png", reason="")
+    columns = frames if len(clips) > 1 else min(frames, _COLUMNS)
+    return Written(path=write_png(out, film_strip(shown, columns=columns)), kind="png", reason="")
 
 
 def pictures(clips: Sequence[PairClip], *, count: int | None, width: int, height: int) -> Iterator[Image]:

@@ -82,7 +82,10 @@ def _quality(key: str, name: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _text(value: Any, scale: float, spec: str) -> str:
-    return format(value * scale, spec) if isinstance(value, int | float) else _ABSENT
+    if not isinstance(value, int | float):
+        return _ABSENT
+    text = format(value * scale, spec)
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 _COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {

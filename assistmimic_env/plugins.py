@@ -5,7 +5,7 @@
 | `assistmimic.envs` | an `EnvSpec`, several of them, or a function that returns either |
 | `assistmimic.bodies` | a `Topology`, or a function that returns one; registered under the entry point's name |
 | `assistmimic.reward_terms` | a function of a `RewardContext`; registered under the entry point's name |
-| `assistmimic.converters` | a function of a path that returns clips; registered under the entry point's name |
+| `assistmimic.converters` | a `Format`, or a function of a path that returns clips; registered under its name |
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ LIMITS = (
         unit="m",
         fine=0.08,
         fit=0.40,
-        remedy="Check the rate (--fps) and the unit (--unit) of the source; import it again, so that standing feet are held.",
+        remedy="Check the rate (--fps) and the unit (--unit); import again to hold standing feet.",
     ),
     Limit(
         name="floor_depth",

@@ -21,11 +21,12 @@ _CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Han
 _TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
 
 
-def clearance(bodies: tuple[BodySpec, BodySpec]) -> tuple[ik.Target, ...]:
+def clearance(bodies: tuple[BodySpec, BodySpec], *, weight: float = 3.0) -> tuple[ik.Target, ...]:
     """Nobody reaches into the partner, forearms stay out of the own trunk; grips may press by `PRESS`.
 
     Args:
         bodies: Supporter, recipient.
+        weight: Between the two people [1/m]; the own trunk's is 2.
     """
     shapes = capsules(bodies)
     kind = np.array([joint_kind(bodies[0].names[body]) for body in shapes.body])
@@ -35,7 +36,7 @@ def clearance(bodies: tuple[BodySpec, BodySpec]) -> tuple[ik.Target, ...]:
     forearm = np.isin(kind, ("Elbow", "Wrist", "Hand"))
     own = np.argwhere(forearm[:, None] & trunk[None, :] & (shapes.person[:, None] == shapes.person[None, :]))
     return (
-        _apart(shapes, between, margin=-PRESS, weight=3.0),
+        _apart(shapes, between, margin=-PRESS, weight=weight),
         _apart(shapes, own, margin=0.0, weight=2.0),
     )
 

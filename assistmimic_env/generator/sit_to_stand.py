@@ -287,12 +287,7 @@ def _pelvis(plan: _Plan) -> tuple[Array, Array]:
     own = between(0.90, 0.975, rise) * supporter.rest_height
     return (
         path(p.distance, 0.0, own, frames),
-        path(
-            between(x, 0.015, plan.course.advance),
-            0.0,
-            between(z, 0.985 * recipient.rest_height, plan.course.rise),
-            frames,
-        ),
+        path(between(x, 0.015, advance), 0.0, between(z, 0.985 * recipient.rest_height, rise), frames),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from assistmimic_env.importing.batch import Outcome, Preview
 
 MAX_ROWS = 40
+_MAX_NOTES = 12
 _ABSENT = "-"
 
 
@@ -19,14 +21,15 @@ def outcome_table(outcomes: Sequence[Outcome]) -> str:
         outcomes: Results of an import.
 
     Returns:
-        Lines of aligned columns, at most forty clips; empty when all failed.
+        Lines of aligned columns, at most forty clips, and the commonest notes; empty when all failed.
     """
     reports = [(outcome.name, outcome.status, outcome.report) for outcome in outcomes if not outcome.error]
     if not reports:
         return ""
     rows = [[name, status, *(cell(report) for cell in _COLUMNS.values())] for name, status, report in reports]
-    notes = [f"{name}: {note}" for name, _, report in reports[:MAX_ROWS] for note in report.get("notes") or ()]
-    return "\n".join([_aligned([["clip", "", *_COLUMNS], *rows]), *notes])
+    notes = Counter(note for _, _, report in reports for note in report.get("notes") or ())
+    told = [f"{count} of {len(reports)}: {note}" for note, count in notes.most_common(_MAX_NOTES)]
+    return "\n".join([_aligned([["clip", "", *_COLUMNS], *rows]), *told])
 
 
 def preview_table(previews: Sequence[Preview]) -> str:

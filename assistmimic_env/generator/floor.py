@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import ik, rotations
-from ..body import BodySpec
+from ..body import BodySpec, joint_kind
+from ..capsules import capsules
 from ..clip import ROLES, Contact
 from ..quality import centers
-from .clearance import PRESS
+from .clearance import PRESS, clearance
 from .poses import hand_center, radius
 from .timing import minimum_jerk
 
@@ -283,3 +284,24 @@ def hold_contacts(holds: Sequence[Hold], *, offset: float, duration: float) -> t
         )
         for hold in holds
     )
+
+
+def wide_clearance(bodies: tuple[BodySpec, BodySpec]) -> tuple[ik.Target, ...]:
+    """`clearance`, and nobody's thighs and shanks are in the own trunk, arms or other leg: bodies fold on the floor.
+
+    Args:
+        bodies: Supporter, recipient.
+    """
+    shapes = capsules(bodies)
+    name = np.array(bodies[0].names)[shapes.body]
+    kind = np.array([joint_kind(one) for one in name])
+    leg = np.isin(kind, ("Hip", "Knee", "Ankle"))
+    trunk = np.isin(kind, ("Spine", "Chest", "Neck", "Head", "Shoulder", "Elbow", "Wrist", "Hand"))
+    same = shapes.person[:, None] == shapes.person[None, :]
+    left = np.char.startswith(name, "L_")
+    legs = (leg & left & (kind != "Hip"))[:, None] & (leg & ~left & (kind != "Hip"))[None, :]
+    pairs = np.argwhere(same & ((leg[:, None] & trunk[None, :]) | legs))
+    folded = ik.ClearanceTargets(
+        shapes=shapes.rows(pairs[:, 0]), others=shapes.rows(pairs[:, 1]), margin=0.002, weight=2.0
+    )
+    return (*clearance(bodies), folded)

@@ -27,7 +27,7 @@ KNEELING = -1.0
 _TUCKED = 1.3
 """Pitch of a foot that stands on its toes behind a kneeling person [rad]."""
 
-_STEP = (0.62, 0.88)
+_STEP = (0.6, 0.92)
 """When the rear foot steps beside the front foot."""
 
 _ROLL_OFF = 1.0
@@ -81,17 +81,17 @@ def from_kneeling(body: BodySpec, stage: Array, *, lead: int, spacing: float) ->
     """
     scale, frames, half = _scale(body), len(stage), 0.5 * spacing
     knee, _ = _knee_and_toe(body)
-    lean = course(stage, 0.25, (-0.9, -0.35, 0.1), (-0.2, 0.3, 0.55), (0.3, 0.85, 0.04))
+    lean = course(stage, 0.25, (-0.9, -0.35, 0.1), (-0.2, 0.25, 0.75), (0.28, 0.7, 0.06))
     tall = knee_height(body) + 0.98 * bone(body, "L_Knee") - float(body.offsets[body.index("L_Hip"), 2])
-    height = course(stage, tall - 0.13 * scale, (-0.95, -0.5, tall), (0.18, 0.78, 0.985 * body.rest_height))
+    height = course(stage, tall - 0.13 * scale, (-0.95, -0.5, tall), (0.2, 0.66, 0.975 * body.rest_height))
     forward = course(
-        stage, knee - 0.22 * scale, (-0.95, -0.5, knee - 0.05), (-0.15, 0.35, -0.15 * scale), (0.3, 0.7, 0.0)
+        stage, knee - 0.22 * scale, (-0.95, -0.5, knee - 0.05), (-0.15, 0.28, -0.15 * scale), (0.25, 0.55, 0.0)
     )
     balance_x = course(
-        stage, knee - 0.14 * scale, (-0.95, -0.5, knee - 0.07), (-0.15, 0.4, -0.1), (0.3, 0.62, 0.02 * scale)
+        stage, knee - 0.14 * scale, (-0.95, -0.5, knee - 0.07), (-0.15, 0.3, -0.05), (0.25, 0.5, 0.025 * scale)
     )
     balance_y = course(
-        stage, 0.0, (-0.9, -0.5, -lead * half), (-0.15, 0.1, 0.0), (0.3, 0.6, lead * half), (0.8, 1.0, 0.0)
+        stage, 0.0, (-0.9, -0.5, -lead * half), (-0.15, 0.05, 0.0), (0.1, 0.5, lead * half), (0.85, 1.0, 0.0)
     )
     front, rear = _front_foot(body, stage, lead * half), _rear_foot(body, stage, -lead * half)
     feet = (front, rear) if lead > 0 else (rear, front)
@@ -122,7 +122,7 @@ def _rear_foot(body: BodySpec, stage: Array, y: float) -> Foot:
     """On the toes behind the knee, rolls over them, and steps beside the front foot."""
     _, behind = _knee_and_toe(body)
     low, flat = radius(body, body.index("L_Toe")), float(toe_center(body)[0])
-    roll = course(stage, _TUCKED, (0.25, _STEP[0], _ROLL_OFF))
+    roll = course(stage, _TUCKED, (0.2, _STEP[0], _ROLL_OFF))
     pitch = roll + course(stage, 0.0, (*_STEP, -_ROLL_OFF))
     start = behind + low * (roll - _TUCKED)
     swung = minimum_jerk((stage - _STEP[0]) / (_STEP[1] - _STEP[0]))
@@ -154,7 +154,7 @@ def _kneeling_pose(body: BodySpec, stage: Array, *, lead: int) -> Array:
     half[body.index(rear + "Hip")] = rotations.from_rotation_vector(np.array([0.0, -0.1, 0.0]))
     poses = [_reaching(body, pose, flexion) for pose, flexion in ((heels, 0.8), (knees, 0.8), (half, 0.9))]
     standing = _reaching(body, bent(body, lean=0.04, hip=0.1, knee=0.1), 0.85)
-    shares = [minimum_jerk((stage - a) / (b - a)) for a, b in ((-0.95, -0.5), (-0.5, -0.12), (0.2, 0.85))]
+    shares = [minimum_jerk((stage - a) / (b - a)) for a, b in ((-0.95, -0.5), (-0.5, -0.12), (0.2, 0.75))]
     return blend(poses[0], (poses[1], shares[0]), (poses[2], shares[1]), (standing, shares[2]))
 
 
@@ -176,7 +176,8 @@ def from_sitting(body: BodySpec, stage: Array, *, spacing: float) -> Figure:
     height = course(stage, seated, (0.3, 0.95, 0.985 * body.rest_height))
     forward = course(stage, drawn, (0.28, 0.8, 0.0))
     balance = course(stage, drawn + 0.12, (0.0, 0.42, -0.005), (0.38, 0.8, 0.02 * scale))
-    splay = 0.25
+    splay = 0.5
+    apart = course(stage, 0.29 * scale, (0.5, 0.95, half))
     return Figure(
         body=body,
         pelvis=_track(frames, forward, 0.0, np.maximum(height, ankle)),
@@ -189,11 +190,15 @@ def from_sitting(body: BodySpec, stage: Array, *, spacing: float) -> Figure:
         balance=_track(frames, balance, 0.0, np.nan),
         balance_weight=np.stack([course(stage, 0.0, (0.0, 0.3, 4.0)), np.full(frames, 1.5), np.zeros(frames)], -1),
         pose=_sitting_pose(body, stage),
+        supports=tuple(
+            Support(body=side + "Knee", position=_track(frames, np.nan, sign * apart, np.nan), weight=4.0)
+            for side, sign in (("L_", 1.0), ("R_", -1.0))
+        ),
     )
 
 
 def _sitting_pose(body: BodySpec, stage: Array) -> Array:
-    seated = turns(body, {"L_Hip": (0.25, -2.0, 0.0), "L_Knee": (0.0, 2.4, 0.0)})
+    seated = turns(body, {"L_Hip": (0.6, -1.9, -0.4), "L_Knee": (0.0, 2.4, 0.0)})
     leaning = seated.copy()
     standing = _reaching(body, bent(body, lean=0.04, hip=0.1, knee=0.1), 0.85)
     shares = (minimum_jerk(stage / 0.35), minimum_jerk((stage - 0.35) / 0.6))

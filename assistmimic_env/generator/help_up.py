@@ -20,7 +20,7 @@ from .. import rotations
 from ..body import BodySpec, get_body
 from ..clip import ROLES, PairClip
 from ..errors import ConfigError
-from .floor import Figure, Hold, along, course, figure_targets, flat_foot, hold_contacts, hold_targets, turned
+from .floor import Figure, Hold, along, course, figure_targets, flat_foot, hold_contacts, hold_targets, turned, wide_clearance
 from .floor_starts import KNEELING, from_kneeling, from_sitting
 from .motion import Motion, make_clip, origin
 from .poses import PELVIS_SHARE, arms, bent
@@ -46,7 +46,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "rise_time": (2.0, 8.0),
         "distance": (0.4, 0.85),
-        "foot_spacing": (0.12, 0.4),
+        "foot_spacing": (0.12, 0.45),
         "recipient_stature": (1.45, 2.0),
         "recipient_mass": (35.0, 150.0),
         "supporter_stature": (1.5, 2.0),
@@ -59,7 +59,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
 
 TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
     {
-        "rise_time": (3.2, 4.0),
+        "rise_time": (4.6, 5.4),
         "recipient_stature": (1.62, 1.82),
         "supporter_stature": (1.66, 1.86),
     }
@@ -69,15 +69,15 @@ TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
 TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
     {
         "recipient_stature": ((1.56, 1.61), (1.83, 1.88)),
-        "rise_time": ((2.9, 3.15), (4.1, 4.6)),
+        "rise_time": ((4.2, 4.55), (5.5, 6.0)),
     }
 )
 """Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
 
 _FOOT_SPACING: Mapping[Start, Range] = {
-    "half_kneeling": (0.18, 0.24),
-    "kneeling": (0.18, 0.24),
-    "sitting": (0.26, 0.32),
+    "half_kneeling": (0.22, 0.26),
+    "kneeling": (0.22, 0.26),
+    "sitting": (0.34, 0.38),
 }
 _DISTANCE: Mapping[Place, Range] = {"front": (0.62, 0.68), "side": (0.48, 0.52)}
 _LASTS: Mapping[Start, float] = {"half_kneeling": 1.0, "kneeling": 2.0, "sitting": 1.0}
@@ -94,11 +94,11 @@ class HelpUpParameters:
     """Where the supporter stands: in front, both forearms held; at the side of the rear leg, one arm held."""
     lead: Lead = "left"
     """The recipient's front foot; after sitting only the supporter's side depends on it."""
-    rise_time: float = 3.6
+    rise_time: float = 5.0
     """From half-kneeling or sitting to standing; from kneeling the whole motion takes twice as long."""
     distance: float = 0.64
     """From the recipient's front ankle to the supporter's pelvis: forwards, or sideways from the middle."""
-    foot_spacing: float = 0.2
+    foot_spacing: float = 0.24
     """Between the recipient's ankles."""
     recipient_stature: float = 1.72
     recipient_mass: float = 70.0
@@ -253,6 +253,7 @@ class _Plan:
             root_position=np.stack([figure.pelvis for figure in self.figures], axis=1),
             local_rotation=np.stack([figure.pose for figure in self.figures], axis=1),
             targets=(*figure_targets(self.figures), *hold_targets(self.bodies, self.holds, time)),
+            apart=wide_clearance(self.bodies),
         )
 
 

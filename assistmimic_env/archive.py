@@ -52,7 +52,8 @@ class ArraySpec:
     shape: tuple[int | None, ...] | None = None
     """Expected shape; None stands for any length, or for any shape at all."""
     kinds: str = "f"
-    """Allowed dtype kinds, letters of :attr:`numpy.dtype.kind` (f float, i int, u unsigned, b bool, U text)."""
+    """Allowed dtype kinds, letters of :attr:`numpy.dtype.kind` (f float, i int, u unsigned, b bool, U text,
+    S bytes)."""
     required: bool = True
     """Whether a file without this array is refused."""
 
@@ -309,7 +310,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
 
 
 def _check_dtype(where: str, dtype: np.dtype[Any]) -> None:
-    if dtype.hasobject or dtype.kind not in "biufcU" or dtype.names is not None or dtype.itemsize == 0:
+    if dtype.hasobject or dtype.kind not in "biufcUS" or dtype.names is not None or dtype.itemsize == 0:
         raise UntrustedFileError(f"{where} has type {dtype}. Only plain numbers and text are accepted, never objects.")
 
 

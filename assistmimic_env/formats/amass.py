@@ -50,7 +50,7 @@ def _read(recording: Recording, options: ReadOptions) -> Take:
         metadata={"genders": [motion.gender for motion in motions], "model": first.model},
         conventions={
             **placed.conventions,
-            "fps": f"{'file' if options.fps is None else 'given'}: {fps:g}",
+            "rate": f"{'file' if options.fps is None else 'given'}: {fps:g}",
             "frames": length,
             "roles": describe_roles(options),
         },

@@ -35,7 +35,7 @@ def _read(recording: Recording, options: ReadOptions) -> Take:
         furniture=clip.furniture,
         contacts=clip.contacts,
         metadata=dict(clip.metadata),
-        conventions={"up": "documented: +z", "unit": "documented: m", "fps": f"file: {clip.fps:g}", "roles": "file"},
+        conventions={"up": "documented: +z", "unit": "documented: m", "rate": f"file: {clip.fps:g}", "roles": "file"},
     )
 
 

@@ -104,7 +104,7 @@ def _read(recording: Recording, options: ReadOptions) -> Take:
         conventions={
             **placed.conventions,
             **({"pelvis": "file: root_trans_offset"} if known else {}),
-            "fps": f"{'file' if options.fps is None else 'given'}: {fps:g}",
+            "rate": f"{'file' if options.fps is None else 'given'}: {fps:g}",
             "frames": f"detected: {' and '.join(frames)} quaternions",
             "roles": "file: caregiver supports recipient",
         },
@@ -114,6 +114,7 @@ def _read(recording: Recording, options: ReadOptions) -> Take:
 def _motion(where: str, entry: Mapping[str, Any]) -> SmplMotion:
     """Parameters of one entry; ``root_trans_offset`` stands in for a missing translation."""
     pose, model = split_poses(where, _array(where, entry, "pose_aa"))
+    model = "smplx" if model == "smplh" else model  # PHC stores SMPL-X without jaw and eyes
     keys = [key for key in ("trans_orig", "trans", "root_trans_offset") if key in entry]
     if not keys:
         raise ClipError(f"{where}: has neither trans nor root_trans_offset.")
@@ -178,8 +179,8 @@ def _stored_frames(where: str, entry: Mapping[str, Any], motion: SmplMotion) -> 
     if not worst[best] <= _AGREE:
         degrees = np.degrees(worst[best])
         raise ClipError(
-            f"{where}: 'pose_quat_global' and 'pose_aa' differ by up to {degrees:.0f} degrees, in upright and in SMPL's "
-            "frames. Expected quaternions x, y, z, w in MuJoCo's order of bodies."
+            f"{where}: 'pose_quat_global' and 'pose_aa' differ by up to {degrees:.0f} degrees, in upright frames and "
+            "in SMPL's. Expected quaternions x, y, z, w in MuJoCo's order of bodies."
         )
     return best
 
@@ -190,8 +191,8 @@ PHC = Format(
     license="of the motion in the pickle (AMASS, Inter-X: non-commercial, no redistribution)",
     obtain=(
         "One joblib file, as AssistMimic trains on: a dictionary with the entries <name>_caregiver and\n"
-        "<name>_recipient, each with pose_aa, trans or root_trans_offset, pose_quat_global and fps. It is read without\n"
-        "running anything."
+        "<name>_recipient, each with pose_aa, trans or root_trans_offset, pose_quat_global and fps. It is read\n"
+        "without running anything."
     ),
     find=_find,
     read=_read,

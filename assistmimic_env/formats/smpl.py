@@ -193,7 +193,7 @@ def _person(motion: SmplMotion, body: BodySpec, trans: Array, turns: Array, up: 
         joints[:, 0] = to_z_up(trans, up)
         return Person(joints=joints, rotation=turns)
     model = SmplModel.find(options.models, motion.model, _gender(motion.gender))
-    betas = np.zeros(0) if motion.betas is None else motion.betas[: model.num_betas]
+    betas = np.zeros(0) if motion.betas is None else motion.betas
     offsets = model.offsets(betas, body=body.name)
     joints = _posed(body, offsets, to_z_up(trans + model.pelvis_offset(betas), up), turns)
     return Person(joints=joints, rotation=turns, offsets=offsets, mass=model.mass(betas))

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from assistmimic_env.clip import PairClip
     from assistmimic_env.rendering import Image, Written
@@ -64,6 +62,8 @@ def pictures(clips: Sequence[PairClip], *, count: int | None, width: int, height
     Yields:
         Pictures, shape (height, width, 3).
     """
+    import numpy as np
+
     from assistmimic_env.rendering import PairRenderer
 
     first = clips[0]

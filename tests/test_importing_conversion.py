@@ -238,3 +238,12 @@ def test_the_report_is_json(take: Take) -> None:
     again = json.loads(json.dumps(values, allow_nan=False))
     assert again["quality"]["seat_depth"] is None
     assert again["frames"] == 104
+
+
+def test_joints_of_24_bodies_move_a_body_with_fingers(clip: PairClip, take: Take) -> None:
+    """Bodies are matched by name; fingers, which nobody measured, are carried by the hands."""
+    found = convert_take(take, replace(BARE, body="smpl52", contacts="infer"))
+    assert found.clip.body == "smpl52"
+    assert found.report.joint_error_mean < 1e-3
+    held = {contact.body for contact in found.clip.contacts if contact.role == "supporter"}
+    assert held == {contact.body.replace("Hand", "Wrist") for contact in clip.contacts if contact.role == "supporter"}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
-from ..body import joint_kind
+from ..body import BodySpec
 from ..capsules import Capsules, capsules, closest_parameters, world_ends
 from ..clip import ROLES, Contact, PairClip
+from ..ik_targets import ancestor_mask
 from .intervals import intervals
 
 __all__ = ["infer_contacts"]
@@ -32,21 +35,26 @@ def infer_contacts(clip: PairClip) -> tuple[Contact, ...]:
         Contacts of at least 0.2 s, by role, hand and beginning.
     """
     shapes = capsules(clip.bodies)
-    distance = np.concatenate(
-        [_distances(clip, shapes, slice(i, i + _BLOCK)) for i in range(0, clip.num_frames, _BLOCK)]
-    )
-    names = clip.bodies[0].names
+    body = clip.bodies[0]
     shortest, bridge = max(2, round(_SHORTEST * clip.fps)), round(_BRIDGE * clip.fps)
     found = []
-    for role in range(len(ROLES)):
-        for side in ("L_", "R_"):
-            row = names.index(side + "Hand")
-            nearest = distance[:, role, row].argmin(axis=-1)
-            touching = distance[:, role, row].min(axis=-1) < _NEAR
-            for partner in np.unique(nearest[touching]):
-                runs = intervals(touching & (nearest == partner), shortest=shortest, bridge=bridge)
-                found += [_contact(clip, role, row, int(partner), run) for run in runs]
+    for role, side in product(range(len(ROLES)), ("L_", "R_")):
+        hand = _hand(body, side)
+        distance = _distances(clip, shapes, role, hand)
+        nearest = distance.argmin(axis=-1)
+        touching = distance.min(axis=-1) < _NEAR
+        for partner in np.unique(nearest[touching]):
+            runs = intervals(touching & (nearest == partner), shortest=shortest, bridge=bridge)
+            found += [_contact(clip, role, hand[0], int(partner), run) for run in runs]
     return tuple(found)
+
+
+def _hand(body: BodySpec, side: str) -> list[int]:
+    """Bodies of a hand; the first one names it. Without a hand body: the wrist's, which is the palm, and fingers."""
+    if side + "Hand" in body.names:
+        return [body.index(side + "Hand")]
+    wrist = body.index(side + "Wrist")
+    return [int(i) for i in np.flatnonzero(ancestor_mask(body.parents)[:, wrist])]
 
 
 def _contact(clip: PairClip, role: int, hand: int, partner: int, run: tuple[int, int]) -> Contact:
@@ -60,19 +68,23 @@ def _contact(clip: PairClip, role: int, hand: int, partner: int, run: tuple[int,
     )
 
 
-def _distances(clip: PairClip, shapes: Capsules, frames: slice) -> Array:
-    """Distance between the surfaces of each hand and each body of the partner, (T, 2, J, J) [m]; inf elsewhere."""
-    matrix = rotations.to_matrix(clip.rotation[frames])
-    start, end = world_ends(shapes, clip.position[frames], matrix)
-    names = clip.bodies[0].names
-    out = np.full((len(matrix), 2, len(names), len(names)), np.inf)
-    for role in range(2):
-        mine = np.flatnonzero((shapes.person == role) & [joint_kind(names[b]) == "Hand" for b in shapes.body])
-        other = np.flatnonzero(shapes.person != role)
-        p0, p1 = start[:, mine, None], end[:, mine, None]
-        q0, q1 = start[:, None, other], end[:, None, other]
-        s, t = (parameter[..., None] for parameter in closest_parameters(p0, p1, q0, q1))
-        gap = np.linalg.norm(p0 + s * (p1 - p0) - q0 - t * (q1 - q0), axis=-1)
-        gap -= shapes.radius[mine, None] + shapes.radius[other]
-        np.minimum.at(out, (slice(None), role, shapes.body[mine, None], shapes.body[other]), gap)
+def _distances(clip: PairClip, shapes: Capsules, role: int, hand: list[int]) -> Array:
+    """Distance between the surfaces of a hand and of each body of the partner, (T, J) [m]; inf without shapes."""
+    mine = shapes.rows((shapes.person == role) & np.isin(shapes.body, hand))
+    theirs = shapes.rows(shapes.person != role)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, clip.num_frames, _BLOCK)]
+    gap = np.concatenate([_gaps(clip, mine, theirs, block) for block in blocks])
+    out = np.full((clip.num_frames, clip.bodies[0].num_bodies), np.inf)
+    for body in np.unique(theirs.body):
+        out[:, body] = gap[:, theirs.body == body].min(axis=1)
     return out
+
+
+def _gaps(clip: PairClip, mine: Capsules, theirs: Capsules, frames: slice) -> Array:
+    """Distance of each of the partner's shapes to the nearest of the hand's, (T, G) [m]."""
+    matrix = rotations.to_matrix(clip.rotation[frames])
+    p0, p1 = (end[:, :, None] for end in world_ends(mine, clip.position[frames], matrix))
+    q0, q1 = (end[:, None] for end in world_ends(theirs, clip.position[frames], matrix))
+    s, t = (parameter[..., None] for parameter in closest_parameters(p0, p1, q0, q1))
+    distance = np.linalg.norm(p0 + s * (p1 - p0) - q0 - t * (q1 - q0), axis=-1)
+    return (distance - mine.radius[:, None] - theirs.radius).min(axis=1)

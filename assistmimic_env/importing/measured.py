@@ -129,7 +129,7 @@ def _gaussian(values: Array, sigma: float) -> Array:
 def _check_shapes(take: Take, bodies: int) -> None:
     frames = len(take.people[0].joints)
     for role, person in zip(ROLES, take.people, strict=True):
-        shapes = [("joints", person.joints, (frames, bodies, 3))]
+        shapes: list[tuple[str, Array, tuple[int, ...]]] = [("joints", person.joints, (frames, bodies, 3))]
         if person.rotation is not None:
             shapes.append(("rotation", person.rotation, (frames, bodies, 4)))
         if person.offsets is not None:
@@ -145,7 +145,7 @@ def _check_shapes(take: Take, bodies: int) -> None:
 
 
 def _check_missing(name: str, body: BodySpec, joints: Array) -> None:
-    lost = np.isnan(joints[:, :, body.indices(REQUIRED)]).all(axis=(0, 3))
+    lost = np.asarray(np.isnan(joints[:, :, body.indices(REQUIRED)]).all(axis=(0, 3)))
     for role, missing in zip(ROLES, lost, strict=True):
         if missing.any():
             names = ", ".join(np.array(REQUIRED)[missing])
@@ -155,7 +155,7 @@ def _check_missing(name: str, body: BodySpec, joints: Array) -> None:
 def _check_finite(name: str, body: BodySpec, what: str, values: Array) -> None:
     """A joint is known in all frames or in none."""
     bad = ~np.isfinite(values)
-    bad &= ~np.isnan(values).all(axis=(0, 3))[None, :, :, None]
+    bad &= ~np.isnan(values).all(axis=(0, 3), keepdims=True)
     if bad.any():
         frame, role, joint, _ = (int(i) for i in np.argwhere(bad)[0])
         raise ClipError(

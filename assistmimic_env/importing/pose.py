@@ -52,7 +52,7 @@ class _Person:
         self.rotation = np.where(self.known[:, None], rotation, np.nan)
 
     def measured(self, name: str) -> bool:
-        return bool(np.isfinite(self.joints[0, self.body.index(name)]).all())
+        return name in self.body.names and bool(np.isfinite(self.joints[0, self.body.index(name)]).all())
 
     def at(self, name: str) -> Array:
         return self.joints[:, self.body.index(name)]
@@ -136,8 +136,8 @@ class _Person:
         axis = _hinge(sign * np.cross(forearm, upper), straight)
         self.set(side + "Shoulder", self.along(side + "Elbow", upper, _Z, axis))
         self.set(side + "Elbow", self.along(side + "Wrist", forearm, _Z, axis))
-        self.set(side + "Wrist", self.swung(side + "Wrist", side + "Hand", self.get(side + "Elbow")))
-        self.set(side + "Hand", self.get(side + "Wrist"))
+        knuckle = side + ("Hand" if side + "Hand" in self.body.names else "Middle1")
+        self.set(side + "Wrist", self.swung(side + "Wrist", knuckle, self.get(side + "Elbow")))
 
     def along(self, child: str, direction: Array, rest_axis: Array, axis: Array) -> Array:
         """The rotation that lays the bone to a child along a direction and brings an axis as near as it can."""

@@ -168,7 +168,7 @@ def _order_file(folder: Path) -> tuple[Path, ...]:
 
 def _read_order(path: Path) -> Mapping[str, int]:
     order = read_pickle(path, max_bytes=_ORDER_BYTES)
-    if not isinstance(order, dict) or not all(value in _ACTS for value in order.values()):
+    if not isinstance(order, dict) or not all(isinstance(v, int | np.integer) and v in _ACTS for v in order.values()):
         raise ClipError(f"{path}: expected a dictionary of names -> 0 (P1 acts) or 1 (P2 acts).")
     return order
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from . import rotations
 from .body import BodySpec, joint_kind
 from .config import ActuationLaw
+from .frames import BodyFrames, from_upright, to_upright
 
 Array = NDArray[np.float64]
 
 KNEE_FLEXION_SCALE = 5.0
-"""Scale of the knees' y axis in PHC's action map [rad]; all other scales are pi."""
+"""Scale of the knees' y component in PHC's action map [rad]: flexion, in SMPL's frames twist; all others have pi."""
 
 TARGET_LIMIT = 3.0
 """Largest norm of an ``so3`` target [rad]. The orientation servo takes the shortest arc, so a target
@@ -24,7 +25,7 @@ beyond pi would drive the joint backwards."""
 
 
 def action_scale(body: BodySpec) -> Array:
-    """Radians per unit of action, shape (J - 1, 3): PHC's map."""
+    """Radians per unit of action, shape (J - 1, 3): PHC's map; the same numbers in both kinds of body frames."""
     scale = np.full((body.num_joints, 3), np.pi)
     knees = [i for i, name in enumerate(body.names[1:]) if joint_kind(name) == "Knee"]
     scale[knees, 1] = KNEE_FLEXION_SCALE
@@ -37,24 +38,25 @@ def limit_norm(vector: Array, limit: float = TARGET_LIMIT) -> Array:
     return vector * (limit / np.maximum(norm, max(limit, 1e-12)))
 
 
-def action_to_target(action: Array, scale: Array, law: ActuationLaw) -> Array:
+def action_to_target(action: Array, scale: Array, law: ActuationLaw, frames: BodyFrames = "upright") -> Array:
     """Servo targets of clipped actions.
 
     Args:
         action: Shape (..., 3 (J - 1)), clipped to [-1, 1] here.
         scale: ``action_scale(body)``, shape (J - 1, 3) [rad].
         law: ``so3`` limits each joint's target to a norm below pi; ``expmap`` leaves it, as PHC does.
+        frames: Body frames in whose axes the action is.
 
     Returns:
-        Rotation vectors, shape (..., J - 1, 3) [rad].
+        Rotation vectors in our body frames, shape (..., J - 1, 3) [rad].
     """
-    target = np.clip(action, -1.0, 1.0).reshape(*action.shape[:-1], *scale.shape) * scale
+    target = to_upright(np.clip(action, -1.0, 1.0).reshape(*action.shape[:-1], *scale.shape) * scale, frames)
     return limit_norm(target) if law == "so3" else target
 
 
-def target_to_action(target: Array, scale: Array) -> Array:
-    """Actions (..., 3 (J - 1)) that ask for rotation vectors (..., J - 1, 3) [rad]; not clipped."""
-    return (target / scale).reshape(*target.shape[:-2], -1)
+def target_to_action(target: Array, scale: Array, frames: BodyFrames = "upright") -> Array:
+    """The inverse of `action_to_target`: actions (..., 3 (J - 1)) for rotation vectors (..., J - 1, 3); not clipped."""
+    return (from_upright(target, frames) / scale).reshape(*target.shape[:-2], -1)
 
 
 def leading_target(target: Array, velocity: Array, lag: Array) -> Array:

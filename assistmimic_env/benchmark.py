@@ -22,7 +22,6 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import registry
-from .actuation import target_to_action
 from .clip import ROLES
 from .simulation import PairSimulation
 from .vector import VectorEnv
@@ -121,7 +120,7 @@ def run_benchmark(
 
 def _feed_forward(simulation: PairSimulation) -> Array:
     """Actions that ask for the reference's next pose, for every reference row, shape (F, 2, A)."""
-    return target_to_action(simulation.reference.target, simulation.action_scale)
+    return simulation.actions_for(simulation.reference.target)
 
 
 def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:

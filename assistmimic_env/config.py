@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar, cast
 
 from .errors import ConfigError, UnknownOptionError, did_you_mean
+from .frames import BodyFrames
 
 CONTROL_DT = 1.0 / 30.0
 """Control period [s]; PHC's."""
@@ -437,6 +438,8 @@ class EnvConfig:
     Attributes:
         body: Humanoid, one of ``assistmimic_env.body.body_names()``.
         actuation: Servo law: ``so3`` (orientation servo, torque-norm limit) or ``expmap`` (PHC's, per component).
+        frames: Body frames in whose axes people see rotations and act: ``upright`` (ours) or ``smpl`` (those of
+            policies that were trained on PHC's SMPL-X humanoid); see ``frames``. The physics is the same.
         physics: Integration settings.
         reward: Reward weights.
         termination_distance: An episode fails when either person's mean error over the 16 reset bodies
@@ -462,6 +465,7 @@ class EnvConfig:
 
     body: str = "smpl24"
     actuation: ActuationLaw = "so3"
+    frames: BodyFrames = "upright"
     physics: PhysicsConfig = PhysicsConfig()
     reward: RewardConfig = RewardConfig()
     termination_distance: float = 0.25
@@ -485,6 +489,7 @@ class EnvConfig:
         for name in ("solo", "partner_observations", "kinematic_recipient"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
         _require_choice("actuation", self.actuation, ("so3", "expmap"))
+        _require_choice("frames", self.frames, ("upright", "smpl"))
         _require_choice("start", self.start, ("uniform", "first"))
         _require_choice("judged", self.judged, ("both", *ROLE_NAMES))
         require(self.termination_distance > 0.0, "termination_distance", self.termination_distance, "a positive length")

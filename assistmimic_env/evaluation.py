@@ -345,7 +345,9 @@ def _check_same_task(stages: Mapping[str, VectorEnv]) -> None:
 def _fit_pair(simulation: PairSimulation, name: str, pair: Pair) -> dict[str, Actor]:
     """Check the policies of a pair; blocks of the observation that one does not know get zero weights."""
     law = simulation.config.actuation
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    interface = policy_interface(
+        layout=simulation.layout, body=simulation.body, actuation=law, frames=simulation.config.frames
+    )
     fitting: dict[str, Actor] = {}
     for role in ROLES:
         actor = pair.get(role)

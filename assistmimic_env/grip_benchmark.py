@@ -19,7 +19,6 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import registry, rotations
-from .actuation import target_to_action
 from .body import Point, smpl24
 from .clip import ROLES, load_clip
 from .config import CONTROL_DT, PHYSICS_PRESETS, GripConfig, PhysicsConfig
@@ -424,7 +423,7 @@ def _mode_cost(config: GripBenchmark) -> dict[str, float]:
 
 def _timed_step(simulation: PairSimulation) -> float:
     row = simulation.reference.row(simulation.clip, simulation.frame + 1)
-    action = target_to_action(simulation.reference.target[row], simulation.action_scale)
+    action = simulation.actions_for(simulation.reference.target[row])
     begin = time.process_time()
     simulation.step(action)
     return time.process_time() - begin

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from . import observations
 from .body import BodySpec
+from .frames import BodyFrames, from_upright
 from .layout import FORCE_SCALE, HAND_BODIES, build_layout
 from .reference import Goal
 from .worlds import Motion
@@ -25,13 +26,17 @@ class Observer:
         body: Names of the people's bodies.
         num_worlds: N; memory for observing all worlds at once is kept.
         partner: Whether people see their partner; without it the blocks ``partner_*`` are 0.
+        frames: Body frames whose axes are seen, see ``frames``.
 
     Attributes:
         layout: Name -> slice of the observation, of D numbers.
     """
 
-    def __init__(self, body: BodySpec, num_worlds: int, *, partner: bool = True) -> None:
+    def __init__(
+        self, body: BodySpec, num_worlds: int, *, partner: bool = True, frames: BodyFrames = "upright"
+    ) -> None:
         self.layout = build_layout(body)
+        self._frames: BodyFrames = frames
         self._lower = -self.layout.bounds
         hidden = () if partner else [self.layout[name] for name in self.layout.sizes if name.startswith("partner_")]
         self._hidden = tuple(hidden)
@@ -73,11 +78,12 @@ class Observer:
 
     def _write_vectors(self, out: Array, motion: Motion, goal: Goal, force: Array, heading: Array) -> None:
         """All world vectors of the observation, in the layout's order."""
-        j, position, columns = self._num_bodies, motion.position, observations.axes(motion.matrix)
+        j, position, columns = self._num_bodies, motion.position, self._axes(motion.matrix)
+        goal_columns = goal.columns if self._frames == "upright" else self._axes(goal.matrix)
         error = observations.rotation_error_columns(motion.matrix, goal.matrix, heading)
         observations.self_vectors(motion.linear, columns, out=out[..., : 5 * j - 1, :])
         observations.goal_vectors(
-            motion.linear, goal.motion, error, goal.columns, out=out[..., 5 * j - 1 : 13 * j - 1, :]
+            motion.linear, goal.motion, error, goal_columns, out=out[..., 5 * j - 1 : 13 * j - 1, :]
         )
         partner, root = out[..., 13 * j - 1 :, :], position[..., :1, :]
         np.subtract(position[:, ::-1], root, out=partner[..., :j, :])
@@ -87,13 +93,17 @@ class Observer:
         partner[..., 5 * j : 6 * j, :] = goal.motion[:, ::-1, 1]
         partner[..., 6 * j :, :] = observations.squashed_force(force, FORCE_SCALE)
 
+    def _axes(self, matrix: Array) -> Array:
+        """X and z axes of bodies, shape (..., 2, 3)."""
+        return observations.axes(from_upright(matrix, self._frames))
+
     def _write_numbers(self, out: Array, motion: Motion, force: Array) -> None:
         """The blocks of the partner group that do not live in the own heading frame."""
         layout, position = self.layout, motion.position
         own_root = out[..., layout["body_rotation"].start : layout["body_rotation"].start + 6]
         out[..., layout["partner_tilt"]] = own_root[:, ::-1]
         arm = position[:, ::-1, None] - position[:, :, self._wrists, None]
-        seen = np.matmul(arm, motion.matrix[:, :, self._wrists])
+        seen = from_upright(np.matmul(arm, motion.matrix[:, :, self._wrists]), self._frames)
         out[..., layout["partner_from_wrists"]] = seen.reshape(*out.shape[:-1], -1)
         hands = force[:, :, self._hands]
         touch = np.einsum("nrhi,nrhi->nrh", hands, hands) > TOUCH_FORCE**2

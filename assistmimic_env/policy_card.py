@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .actuation import KNEE_FLEXION_SCALE, TARGET_LIMIT
 from .config import CONTROL_DT, ActuationLaw
 from .errors import PolicyError
+from .frames import BodyFrames
 from .layout import VERSION as LAYOUT_VERSION
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ MAX_TEXT: Final = 1024
 MAX_PRIMITIVES: Final = 16
 
 
-def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: ActuationLaw) -> dict[str, Any]:
+def policy_interface(
+    *, layout: Mapping[str, slice], body: BodySpec, actuation: ActuationLaw, frames: BodyFrames = "upright"
+) -> dict[str, Any]:
     """Describe what a policy must know about its environment: the part of its card that an environment decides.
 
     Args:
@@ -46,6 +49,7 @@ def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: 
             are left out.
         body: The environment's body.
         actuation: The environment's servo law.
+        frames: The environment's body frames.
 
     Returns:
         ``observation_layout``, ``layout_version``, ``actuation``, ``body``, ``control_dt`` and ``upright`` of a card,
@@ -63,7 +67,7 @@ def policy_interface(*, layout: Mapping[str, slice], body: BodySpec, actuation: 
         "actuation": actuation_interface(actuation),
         "body": body.name,
         "control_dt": CONTROL_DT,
-        "upright": True,
+        "upright": frames == "upright",
     }
 
 
@@ -186,7 +190,7 @@ class PolicyCard:
     normalizer_count: float = 0.0
     """Number of samples behind the normaliser's statistics; 0 if unknown."""
     upright: bool = True
-    """Whether a standing root has the identity rotation (SMPL) or not (SMPL-X)."""
+    """Whether it sees and acts in our body frames, in which a standing root has the identity rotation, or in SMPL's."""
     servo: Mapping[str, Any] | None = None
     """Gains, armature and torque limit it was trained with, for people: an environment may weaken one on purpose."""
     mixture: Mixture | None = None

@@ -96,7 +96,9 @@ def fitted(policy: Policy, simulation: PairSimulation) -> Policy:
         PolicyError: Something differs; the message lists everything that does.
     """
     law = simulation.config.actuation
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    interface = policy_interface(
+        layout=simulation.layout, body=simulation.body, actuation=law, frames=simulation.config.frames
+    )
     wide = expand(policy, interface)
     wide.check(interface, action_size=simulation.body.num_dofs)
     return wide

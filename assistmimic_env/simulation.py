@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import rotations
-from .actuation import action_scale, action_to_target
+from .actuation import action_scale, action_to_target, target_to_action
 from .clearance import Clearance
 from .clip import PairClip
 from .config import EnvConfig
@@ -127,7 +127,7 @@ class PairSimulation:
         self._rewarder = Rewarder(self.reference, self.body, config, hands)
         follows = config.retargeting.mode != "none"
         self._retargeting = Retargeting(self.reference, hands, config.retargeting) if follows else None
-        self._observer = Observer(self.body, num_worlds, partner=config.partner_observations)
+        self._observer = Observer(self.body, num_worlds, partner=config.partner_observations, frames=config.frames)
         self.layout = self._observer.layout
         self._disturbances = Disturbances(config.randomisation, self.layout)
         healthy = [clip.bodies for clip in self.reference.clips]
@@ -162,6 +162,14 @@ class PairSimulation:
         if self._grip is None:
             return None
         return self._grip.lengths(self.clip, self.reference.row(self.clip, self.frame + 1))
+
+    def targets_of(self, action: Array) -> Array:
+        """Servo targets (..., J - 1, 3) [rad], in our body frames, of actions (..., 3 (J - 1))."""
+        return action_to_target(action, self.action_scale, self.config.actuation, self.config.frames)
+
+    def actions_for(self, target: Array) -> Array:
+        """Actions (..., 3 (J - 1)), not clipped, that ask for servo targets (..., J - 1, 3) [rad]."""
+        return target_to_action(target, self.action_scale, self.config.frames)
 
     # --- bookkeeping views --------------------------------------------------------------------------------
 
@@ -277,7 +285,7 @@ class PairSimulation:
     def _given(self, state: PhysicalState, count: int) -> tuple[Array, Array, Array]:
         """Generalised positions and velocities and servo targets of given states."""
         state.check(count, self.body.num_bodies)
-        targets = action_to_target(state.action, self.action_scale, self.config.actuation)
+        targets = self.targets_of(state.action)
         return state.qpos, state.qvel, targets.reshape(count, 2, -1)
 
     def _noisy(self, ids: Ids, clip: Ids, row: Ids) -> tuple[Array, Array, Array]:
@@ -320,7 +328,7 @@ class PairSimulation:
         if self._rewarder.wants_previous_action:
             previous_action = previous_action.copy()
         np.clip(action, -1.0, 1.0, out=book.previous_action)
-        targets = action_to_target(book.previous_action, self.action_scale, self.config.actuation)
+        targets = self.targets_of(book.previous_action)
         if self.config.randomisation.latency:
             targets = book.delayed(targets.reshape(self.num_worlds, 2, -1))
         push = self._disturbances.pushes(self._streams, self._everyone)

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from .actuation import leading_target, target_to_action
+from .actuation import leading_target
 from .clip import ROLES
 from .errors import ConfigError, did_you_mean
 from .layout import Layout
@@ -160,7 +160,7 @@ def _scripted(simulation: PairSimulation, role: int, *, ahead: bool) -> Callable
 
 def _pose_actions(simulation: PairSimulation, role: int) -> Action:
     """Actions that ask for the pose of every reference row, shape (F, A)."""
-    return target_to_action(simulation.reference.target[:, role], simulation.action_scale)
+    return simulation.actions_for(simulation.reference.target[:, role])
 
 
 def _replay_actions(simulation: PairSimulation, role: int) -> Action:
@@ -169,15 +169,15 @@ def _replay_actions(simulation: PairSimulation, role: int) -> Action:
     target = reference.target[:, role]
     velocity = reference.qvel[:, role, 6:].reshape(target.shape)
     ahead = leading_target(target, velocity, body.kd[1:] / body.kp[1:])
-    return target_to_action(ahead, simulation.action_scale)
+    return simulation.actions_for(ahead)
 
 
 def _load(path: str | os.PathLike[str], pair: PairEnv, role: str) -> Policy:
     if isinstance(path, str) and Path(path).name == path and not _exported(path):
         raise ConfigError(f"partner is {path!r}.{did_you_mean(path, PARTNERS)} Expected {_EXPECTED}.")
     policy = Policy.load(Path(path) / role if Path(path).is_dir() else path)
-    body = pair.simulation.body
-    interface = policy_interface(layout=pair.layout, body=body, actuation=pair.config.actuation)
+    body, config = pair.simulation.body, pair.config
+    interface = policy_interface(layout=pair.layout, body=body, actuation=config.actuation, frames=config.frames)
     policy.check(interface, action_size=body.num_dofs, role=role)
     return policy
 

@@ -175,7 +175,7 @@ def _num_shapes(kind: Kind, count: int) -> int:
 def _checked_kind(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Kind:
     """The kind of a model, after checking that its arrays belong together."""
     joints, vertices = arrays["J_regressor"].shape
-    kinds = {len(names): kind for kind, names in JOINTS.items()}
+    kinds: dict[int, Kind] = {len(names): kind for kind, names in JOINTS.items()}
     if joints not in kinds:
         raise ClipError(f"{path}: has {joints} joints; expected 24 (SMPL), 52 (SMPL-H) or 55 (SMPL-X). {OBTAIN}")
     for name, found, expected in (

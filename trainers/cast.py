@@ -37,7 +37,10 @@ class Cast:
         """What the cards of these policies say about their environment."""
         if self.alone:
             return tracker_interface(simulation)
-        return policy_interface(layout=simulation.layout, body=simulation.body, actuation=simulation.config.actuation)
+        config = simulation.config
+        return policy_interface(
+            layout=simulation.layout, body=simulation.body, actuation=config.actuation, frames=config.frames
+        )
 
     def observation_size(self, simulation: PairSimulation) -> int:
         """Width of an observation."""

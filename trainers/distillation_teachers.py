@@ -85,7 +85,9 @@ def assign(specialists: Sequence[Specialist], clips: Sequence[str]) -> Ids:
 
 def _fitted_pair(specialist: Specialist, simulation: PairSimulation) -> dict[str, Policy]:
     law = simulation.config.actuation
-    interface = policy_interface(layout=simulation.layout, body=simulation.body, actuation=law)
+    interface = policy_interface(
+        layout=simulation.layout, body=simulation.body, actuation=law, frames=simulation.config.frames
+    )
     pair = {role: expand(Policy.load(path), interface) for role, path in specialist.paths.items()}
     for role, policy in pair.items():
         policy.check(interface, action_size=simulation.body.num_dofs, role=role)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assistmimic_env.actuation import leading_target, target_to_action
+from assistmimic_env.actuation import leading_target
 from assistmimic_env.simulation import PairSimulation
 
 from .cast import PAIR, Cast
@@ -75,7 +75,7 @@ def feedforward_targets(simulation: PairSimulation, *, lead: float = 1.0) -> Arr
 
 def feedforward_actions(simulation: PairSimulation, *, lead: float) -> Array:
     """Actions that ask for each row of the reference, shape (F, 2, A); arguments as for `feedforward_targets`."""
-    return target_to_action(feedforward_targets(simulation, lead=lead), simulation.action_scale)
+    return simulation.actions_for(feedforward_targets(simulation, lead=lead))
 
 
 def collect(simulation: PairSimulation, settings: WarmStart, *, seed: int) -> Samples:

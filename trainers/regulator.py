@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistmimic_env import metrics, rotations
-from assistmimic_env.actuation import target_to_action
 from assistmimic_env.simulation import PairSimulation
 
 from .feedforward import feedforward_targets
@@ -91,7 +90,7 @@ class Regulator:
     def act(self, simulation: PairSimulation) -> Array:
         """Actions for the present state of all worlds, shape (N, 2, A)."""
         targets = self.targets(simulation)
-        return target_to_action(targets.reshape(*targets.shape[:-1], -1, 3), simulation.action_scale)
+        return simulation.actions_for(targets.reshape(*targets.shape[:-1], -1, 3))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -337,7 +336,7 @@ def _play(
     for frame in range(int(length.max())):
         targets = regulator.targets(simulation)
         states.append((*simulation.worlds.generalised_state(), targets))
-        action = target_to_action(targets.reshape(*targets.shape[:-1], -1, 3), simulation.action_scale)
+        action = simulation.actions_for(targets.reshape(*targets.shape[:-1], -1, 3))
         transition = simulation.step(action)
         going = frame < length
         error[going, frame] = transition.tracking.tracking_error[going]

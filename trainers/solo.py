@@ -121,4 +121,5 @@ def tracker_interface(simulation: PairSimulation) -> dict[str, Any]:
     """What the card of a single-person tracker says about its environment."""
     layout = simulation.layout
     blocks = {name: layout[name] for name in layout.sizes if layout[name].stop <= single_person_size(simulation)}
-    return policy_interface(layout=blocks, body=simulation.body, actuation=simulation.config.actuation)
+    config = simulation.config
+    return policy_interface(layout=blocks, body=simulation.body, actuation=config.actuation, frames=config.frames)

@@ -238,9 +238,11 @@ def _assumptions(source: Source, activations: list[str], observation: Observatio
         why = "the weights are, to [-1, 1]; PHC then uses actions beyond 1, our environments bound them"
         yield Assumption(name="mixture bounded", value="no", why=why)
     if observation is not None:
-        why = "a standing root has no rotation" if observation.upright else "a standing root is turned (SMPL-X)"
+        ours, theirs = "a standing root has no rotation", "SMPL's body frames, y up, in which a standing root is turned"
         yield Assumption(
-            name="upright", value="yes" if observation.upright else "no", why=f"{why}; follows from the body"
+            name="upright",
+            value="yes" if observation.upright else "no",
+            why=f"{ours if observation.upright else theirs}; follows from the body",
         )
     yield Assumption(
         name="action", value="expmap", why="bounded to [-1, 1], times pi (knee y: 5) rad, as rotation vectors"
@@ -250,14 +252,17 @@ def _assumptions(source: Source, activations: list[str], observation: Observatio
     yield Assumption(name="far references", value="kept", why="models that get up replace references beyond 0.25 m")
 
 
+def _options(observation: Observation) -> str:
+    """Options of an environment that a policy fits."""
+    options = {"body": BODY_NAMES[observation.bodies], "actuation": "expmap"}
+    options |= {} if observation.upright else {"frames": "smpl"}
+    return ", ".join(f"{name}={value}" for name, value in options.items())
+
+
 def _fits(observation: Observation, source: Source) -> Iterator[str]:
     name = BODY_NAMES[observation.bodies]
     yield f"body {name} ({observation.controls} controls), PHC's observation v{observation.version}"
-    try:
-        body = get_body(name)
-    except AssistMimicError:
-        yield f"no environment yet: {name} is not among our bodies"
-        return
+    body = get_body(name)
     layout = build_layout(body)
     single = {block: layout.sizes[block] for group in ("self", "goal") for block in GROUPS[group]}
     if differing := differing_blocks(observation.blocks, single):
@@ -267,6 +272,7 @@ def _fits(observation: Observation, source: Source) -> Iterator[str]:
         )
     else:
         yield f"the first {observation.size} of our environments' {layout.size} observations, in this order"
+    yield f"environments with the options {_options(observation)}"
     yield from servo_differences(servo(observation.bodies), body)
     if source.kind == "mcp" and source.primitives is None:
         yield "nothing by itself: give the file of its primitives with --primitives"

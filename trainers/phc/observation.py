@@ -55,7 +55,7 @@ class Observation:
 
     @property
     def upright(self) -> bool:
-        """Whether a standing root has the identity rotation; in PHC this depends on the body."""
+        """Whether rotations and actions are in our body frames, or in SMPL's (the option ``frames``)."""
         return self.bodies == 24
 
     @property

@@ -79,9 +79,11 @@ def check_skeletons(folder: Path) -> None:
 def check_parameters(take: Take) -> None:
     """By hand: SMPL's left, up, forward are the source's x, y, z, which are our x, z, -y."""
     body, person = get_body(take.body), take.people[0]
+    assert person.rotation is not None
+    turns = person.rotation[-1]
 
     def axes(name: str) -> Array:
-        return rotations.to_matrix(person.rotation[-1, body.index(name)])
+        return rotations.to_matrix(turns[body.index(name)])
 
     np.testing.assert_allclose(person.joints[-1, 0], (0.41, -0.2, 0.9), atol=1e-12)
     np.testing.assert_allclose(take.people[1].joints[-1, 0], (0.41, -2.2, 0.9), atol=1e-12)

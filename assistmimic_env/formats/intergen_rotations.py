@@ -68,7 +68,8 @@ def pelvis_rotation(joints: Array, hips: Array, body: BodySpec) -> Array:
     """The pelvis from a rigid fit of its own joints: pelvis, hips and the lowest of the spine.
 
     They move as one piece, whose shape is their mean over time. Which way it is pitched in the rest pose is up to the
-    person's body; that constant follows from the thighs, which hang straight down there and whose rotations are known.
+    person's body; that constant follows from the thighs, which hang (nearly) straight there and whose rotations are
+    known.
 
     Args:
         joints: Origins of our bodies, shape (T, J, 3).

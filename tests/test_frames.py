@@ -34,7 +34,8 @@ def test_left_up_forward_becomes_forward_left_up() -> None:
 
 
 def test_renaming_the_axes_is_the_base_rotation() -> None:
-    vector, turn = np.random.default_rng(0).normal(size=(5, 3)), Rotation.random(5, random_state=1)
+    vector, other = np.random.default_rng(0).normal(size=(2, 5, 3))
+    turn = Rotation.from_rotvec(other)
     np.testing.assert_allclose(to_upright(vector), BASE.apply(vector), atol=1e-12)
     np.testing.assert_allclose(from_upright(turn.as_matrix()), (turn * BASE).as_matrix(), atol=1e-12)
     local = BASE * Rotation.from_rotvec(vector) * BASE.inv()

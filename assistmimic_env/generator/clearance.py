@@ -18,15 +18,17 @@ PRESS = 0.004
 """How deep touching bodies and seats press into each other [m]."""
 
 _CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
+_WAIST = ("Pelvis", "Torso", "Spine")
 _TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
 
 
-def clearance(bodies: tuple[BodySpec, BodySpec], *, weight: float = 3.0) -> tuple[ik.Target, ...]:
+def clearance(bodies: tuple[BodySpec, BodySpec], *, weight: float = 3.0, arms: bool = False) -> tuple[ik.Target, ...]:
     """Nobody reaches into the partner, forearms stay out of the own trunk; grips may press by `PRESS`.
 
     Args:
         bodies: Supporter, recipient.
-        weight: Between the two people [1/m]; the own trunk's is 2.
+        weight: Between the two people [1/m]; the own body's is 2, or 5 with ``arms``.
+        arms: Forearms stay out of the own thighs and upper arms out of the own waist, too.
     """
     shapes = capsules(bodies)
     kind = np.array([joint_kind(bodies[0].names[body]) for body in shapes.body])
@@ -34,10 +36,14 @@ def clearance(bodies: tuple[BodySpec, BodySpec], *, weight: float = 3.0) -> tupl
     mine, theirs = (shapes.person == ROLES.index(role) for role in ROLES)
     between = np.argwhere((mine & (limb | trunk))[:, None] & (theirs & (limb | trunk))[None, :])
     forearm = np.isin(kind, ("Elbow", "Wrist", "Hand"))
-    own = np.argwhere(forearm[:, None] & trunk[None, :] & (shapes.person[:, None] == shapes.person[None, :]))
+    pairs = forearm[:, None] & trunk[None, :]
+    if arms:
+        pairs |= forearm[:, None] & (kind == "Hip")[None, :]
+        pairs |= (kind == "Shoulder")[:, None] & np.isin(kind, _WAIST)[None, :]
+    own = np.argwhere(pairs & (shapes.person[:, None] == shapes.person[None, :]))
     return (
         _apart(shapes, between, margin=-PRESS, weight=weight),
-        _apart(shapes, own, margin=0.0, weight=2.0),
+        _apart(shapes, own, margin=0.0, weight=5.0 if arms else 2.0),
     )
 
 

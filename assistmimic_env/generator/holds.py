@@ -74,24 +74,24 @@ class Hold:
 
 _FREE = Arm(flexion=(0.30, 0.10), abduction=(0.22, 0.16), elbow=(0.9, 0.35))
 _HANGING = Arm(flexion=(0.15, 0.10), abduction=(0.25, 0.18), elbow=(0.5, 0.35))
-_LINKED = Arm(flexion=(0.30, 0.15), abduction=(0.28, 0.25), elbow=(1.0, 0.8))
-_HELD = Arm(flexion=(0.30, 0.20), abduction=(0.28, 0.25), elbow=(1.1, 1.2))
+_LINKED = Arm(flexion=(0.40, 0.25), abduction=(0.45, 0.42), elbow=(1.0, 0.8))
+_HELD = Arm(flexion=(0.30, 0.20), abduction=(0.20, 0.18), elbow=(1.1, 1.2))
 _REACHING = Arm(flexion=(0.9, 0.7), abduction=(0.2, 0.2), elbow=(0.5, 0.9))
 _OUTSIDE = Arm(flexion=(0.9, 0.85), abduction=(0.45, 0.45), elbow=(0.5, 1.0))
 _FORWARD = Arm(flexion=(0.75, 0.5), abduction=(0.2, 0.2), elbow=(0.6, 1.1))
 
 
-def _front(distance: float, *, lean: Pair = (0.62, 0.12)) -> Stance:
+def _front(distance: float, *, lean: Pair = (0.58, 0.10)) -> Stance:
     """Facing the recipient, one foot beside the recipient's and one behind."""
     center = distance - 0.13
     return Stance(
         facing=np.pi,
         pelvis=((distance, 0.0), (distance, 0.0)),
         center=((center, 0.01), (center + 0.03, 0.01)),
-        ankles=((distance + 0.04, -0.13), (distance - 0.20, 0.15)),
+        ankles=((distance + 0.04, -0.15), (distance - 0.20, 0.17)),
         toes=(0.14, -0.14),
         lean=lean,
-        height=(0.90, 0.975),
+        height=(0.93, 0.98),
         away=(1.0, 0.0),
         follows=False,
     )
@@ -99,12 +99,12 @@ def _front(distance: float, *, lean: Pair = (0.62, 0.12)) -> Stance:
 
 _BESIDE = Stance(
     facing=-0.6,
-    pelvis=((-0.30, 0.53), (-0.12, 0.49)),
-    center=((-0.17, 0.49), (-0.09, 0.485)),
-    ankles=((0.03, 0.59), (-0.31, 0.45)),
+    pelvis=((-0.30, 0.59), (-0.14, 0.56)),
+    center=((-0.18, 0.55), (-0.10, 0.55)),
+    ankles=((0.02, 0.65), (-0.32, 0.51)),
     toes=(0.35, 0.1),
-    lean=(0.45, 0.08),
-    height=(0.92, 0.975),
+    lean=(0.40, 0.08),
+    height=(0.94, 0.98),
     away=(0.0, 1.0),
     follows=True,
 )
@@ -114,19 +114,19 @@ _BESIDE_AND_BACK = Stance(
     center=((-0.27, 0.42), (-0.18, 0.41)),
     ankles=((-0.07, 0.52), (-0.42, 0.39)),
     toes=(0.35, 0.1),
-    lean=(0.45, 0.08),
-    height=(0.92, 0.975),
+    lean=(0.40, 0.08),
+    height=(0.94, 0.98),
     away=(0.0, 1.0),
     follows=True,
 )
 _ASTRIDE = Stance(
     facing=0.0,
-    pelvis=((-0.80, 0.0), (-0.50, 0.0)),
-    center=((-0.58, 0.0), (-0.47, 0.0)),
-    ankles=((-0.40, 0.34), (-0.73, -0.34)),
+    pelvis=((-0.84, 0.0), (-0.55, 0.0)),
+    center=((-0.62, 0.0), (-0.52, 0.0)),
+    ankles=((-0.46, 0.33), (-0.76, -0.33)),
     toes=(0.35, -0.35),
-    lean=(0.7, 0.12),
-    height=(0.88, 0.95),
+    lean=(0.5, 0.10),
+    height=(0.93, 0.975),
     away=(-1.0, 0.0),
     follows=True,
 )
@@ -146,9 +146,7 @@ _RIBS_FROM_FRONT = (
 _RIBS_FROM_BEHIND = mirrored_pair(
     person=_SUPPORTER, hand="L_Hand", body="Chest", fraction=1.0, direction=(-0.45, 0.893, 0.0)
 )
-_NEAR_UPPER_ARM = Grip(
-    person=_SUPPORTER, hand="R_Hand", body="L_Shoulder", fraction=0.6, direction=(-0.894, 0.0, 0.447)
-)
+_NEAR_UPPER_ARM = Grip(person=_SUPPORTER, hand="R_Hand", body="L_Shoulder", fraction=0.7, direction=(-0.5, 0.0, 0.866))
 _NEAR_FOREARM = Grip(person=_SUPPORTER, hand="L_Hand", body="L_Elbow", fraction=0.6, direction=(-0.894, 0.0, 0.447))
 _NEAR_FOREARM_BY_NEAR_HAND = replace(_NEAR_FOREARM, hand="R_Hand")
 _FAR_SHOULDER = Grip(person=_SUPPORTER, hand="R_Hand", body="R_Shoulder", fraction=0.1, direction=(-0.8, 0.0, 0.6))
@@ -172,7 +170,7 @@ def _hold(
 HOLDS: Mapping[Key, Hold] = MappingProxyType(
     {
         ("front", "both_hands", "forearm"): _hold(
-            _front(0.71, lean=(0.55, 0.10)),
+            _front(0.70, lean=(0.50, 0.10)),
             _FOREARMS,
             "from the front, both hands under the forearms",
             supporter=(_REACHING, _REACHING),
@@ -193,7 +191,7 @@ HOLDS: Mapping[Key, Hold] = MappingProxyType(
             recipient=(_OUTSIDE, _OUTSIDE),
         ),
         ("front", "one_hand", "forearm"): _hold(
-            _front(0.71, lean=(0.50, 0.10)),
+            _front(0.70, lean=(0.50, 0.10)),
             (_FOREARMS[0], _FOREARMS[2]),
             "from the front, one hand under a forearm",
             supporter=(_HANGING, _REACHING),

@@ -29,7 +29,7 @@ _SUPPORTER, _RECIPIENT = range(2)
 _USUAL_WAY = 0.40  # from the seated to the standing pelvis: what the stances are written for [m]
 _STANDING_X = 0.015  # of the recipient's pelvis before the ankles [m]
 _SPLAY = 0.14  # of the recipient's feet [rad]
-_SEAT = {"front": (0.22, 0.44), "side": (0.20, 0.40), "behind": (0.10, 0.28)}  # behind the pelvis, width [m]
+_SEAT = {"front": (0.22, 0.44), "side": (0.20, 0.40), "behind": (0.14, 0.32)}  # behind the pelvis, width [m]
 
 
 def seated_clip(
@@ -123,7 +123,7 @@ class Plan:
                 *hand_targets(self.hold.grips, self.bodies),
                 *self._forearms(),
             ),
-            apart=clearance(self.bodies, weight=6.0),
+            apart=clearance(self.bodies, weight=6.0, arms=True),
         )
 
     def _way(self, ends: Any, share: Array) -> tuple[Array, Array]:

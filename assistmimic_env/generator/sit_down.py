@@ -1,7 +1,7 @@
 """Procedural motion of two people: lowering to a seat, supported from the front, the side or behind.
 
-The recipient stands before the seat and sits down slowly: the way of a sit-to-stand backwards, which is balanced in every
-frame. How people hold each other is a `holds.Hold`.
+The recipient stands before the seat and sits down slowly: the way of a sit-to-stand backwards, which is balanced in
+every frame. How people hold each other is a `holds.Hold`.
 """
 
 from __future__ import annotations

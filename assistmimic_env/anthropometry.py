@@ -55,51 +55,56 @@ SEGMENT_MASS: Final[Mapping[str, float]] = {
     "Hip": 0.1416,  # [L] thigh
     "Knee": 0.0433,  # [L] shank
     "Ankle": 0.0107,  # [L] foot 0.0137, its toes apart [O]
-    "Toe": 0.0030,
+    "Toe": 0.0030,  # [L] see the foot
     "Torso": 0.0817,  # [L] middle trunk 0.1633, halved
-    "Spine": 0.0816,
+    "Spine": 0.0816,  # [L] see the middle trunk
     "Chest": 0.1296,  # [L] upper trunk 0.1596, less the two collars [O]
     "Neck": 0.0140,  # [L] head 0.0694, its neck apart [O]
-    "Head": 0.0554,
-    "Thorax": 0.0150,
+    "Head": 0.0554,  # [L] see the head and neck
+    "Thorax": 0.0150,  # [O] of the upper trunk
     "Shoulder": 0.0271,  # [L] upper arm
     "Elbow": 0.0162,  # [L] forearm
     "Wrist": 0.0038,  # [L] hand 0.0061, its fingers apart [O]
-    "Hand": 0.0023,
+    "Hand": 0.0023,  # [L] see the hand
 }
 """Share of body mass per body of the 24-body humanoid (sides apart); they sum to 1."""
 
 HAND: Final = 0.1899 / 1.741  # [L] wrist to finger tip
 
 KNUCKLES: Final[Mapping[str, tuple[float, float, float]]] = {
-    "Index": (0.2532 * PALM, 1.0090 * PALM, -0.0400 * PALM),
-    "Middle": (0.0, PALM, 0.0),
-    "Pinky": (-0.3687 * PALM, 0.8515 * PALM, -0.0400 * PALM),
-    "Ring": (-0.1892 * PALM, 0.9436 * PALM, 0.0045 * PALM),
-    "Thumb": (0.2362 * PALM, 0.3670 * PALM, -0.0378 * PALM),
+    "Index": (0.2532 * PALM, 1.0090 * PALM, -0.0400 * PALM),  # [A]
+    "Middle": (0.0, PALM, 0.0),  # [L]
+    "Pinky": (-0.3687 * PALM, 0.8515 * PALM, -0.0400 * PALM),  # [A]
+    "Ring": (-0.1892 * PALM, 0.9436 * PALM, 0.0045 * PALM),  # [A]
+    "Thumb": (0.2362 * PALM, 0.3670 * PALM, -0.0378 * PALM),  # [A]
 }
-"""First joint of each finger from the left wrist. [A], scaled so that the middle knuckle is where [L] has it; y to that
-knuckle, x in the plane of the knuckles to the index. Their distances from the wrist agree with [B] within 1 %."""
+"""First joint of each finger from the left wrist; x to the index in the plane of the knuckles. [A] is scaled so that
+the middle knuckle is where [L] has it; distances from the wrist then agree with [B] within 1 %."""
 
 FINGER_BONES: Final[Mapping[str, tuple[float, float, float]]] = {
-    "Index": (0.245 * HAND, 0.143 * HAND, 0.097 * HAND),
-    "Middle": (0.266 * HAND, 0.170 * HAND, 0.108 * HAND),
-    "Pinky": (0.204 * HAND, 0.117 * HAND, 0.093 * HAND),
-    "Ring": (0.244 * HAND, 0.165 * HAND, 0.107 * HAND),
-    "Thumb": (0.251 * HAND, 0.196 * HAND, 0.158 * HAND),
+    "Index": (0.245 * HAND, 0.143 * HAND, 0.097 * HAND),  # [B]
+    "Middle": (0.266 * HAND, 0.170 * HAND, 0.108 * HAND),  # [B]
+    "Pinky": (0.204 * HAND, 0.117 * HAND, 0.093 * HAND),  # [B]
+    "Ring": (0.244 * HAND, 0.165 * HAND, 0.107 * HAND),  # [B]
+    "Thumb": (0.251 * HAND, 0.196 * HAND, 0.158 * HAND),  # [B], the first is its metacarpal
 }
-"""[B] Lengths of each finger's three bones; the thumb's first is its metacarpal. [A] has the same finger tips, but
-knuckles a third of a bone further out."""
+"""Lengths of each finger's three bones. [A] has finger tips at the same places, but knuckles too far out."""
 
 FINGER_DIRECTIONS: Final[Mapping[str, tuple[float, float, float]]] = {
-    "Index": (0.286, 0.958, 0.0),
-    "Middle": (0.0, 1.0, 0.0),
-    "Pinky": (-0.306, 0.952, 0.0),
-    "Ring": (-0.181, 0.983, 0.0),
-    "Thumb": (0.592, 0.554, -0.585),
+    "Index": (0.286, 0.958, 0.0),  # [A]
+    "Middle": (0.0, 1.0, 0.0),  # [A]
+    "Pinky": (-0.306, 0.952, 0.0),  # [A]
+    "Ring": (-0.181, 0.983, 0.0),  # [A]
+    "Thumb": (0.592, 0.554, -0.585),  # [A], between its first two bones
 }
-"""Direction of each straight finger, left hand, palm down. [A]: spread from the middle finger, flattened [O]; the thumb
-between the directions of its first two bones, beside and below the palm."""
+"""Directions of the straight fingers of the left hand, palm down: spread from the middle finger and flattened; the
+thumb points beside and below the palm."""
 
-FINGER_BREADTHS: Final[Mapping[str, float]] = {"Index": 1.0, "Middle": 1.0, "Pinky": 0.85, "Ring": 0.95, "Thumb": 1.15}
-"""[O] Breadths relative to the index; a finger narrows to its tip by a tenth per bone."""
+FINGER_BREADTHS: Final[Mapping[str, float]] = {
+    "Index": 1.0,  # [O]
+    "Middle": 1.0,  # [O]
+    "Pinky": 0.85,  # [O]
+    "Ring": 0.95,  # [O]
+    "Thumb": 1.15,  # [O]
+}
+"""Breadths relative to the index; a finger narrows to its tip by a tenth per bone."""

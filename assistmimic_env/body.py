@@ -23,11 +23,30 @@ from .errors import ConfigError, did_you_mean
 from .topology import ARMATURE, JOINTS, Geom, Joints, Point, Topology, joint_kind, mirrored_name
 
 __all__ = [
-    "ARMATURE", "JOINTS", "BodySpec", "Geom", "Joints", "Point", "Topology", "body_names", "get_body", "joint_kind", "mirrored_name",
-    "register_body", "smpl24",
+    "ARMATURE", "JOINTS", "SIDES", "BodySpec", "Geom", "Grasp", "Joints", "Point", "Topology", "body_names", "get_body",
+    "joint_kind", "mirrored_name", "register_body", "smpl24",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
+Ids = NDArray[np.intp]
+
+SIDES = ("L", "R")
+"""Order of the hands everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grasp:
+    """Where a hand holds.
+
+    Attributes:
+        body: Index of the body that holds.
+        point: Middle of the fingers at rest, in that body's frame [m].
+        radius: Of the fingers: distance of the point from what is held, when they touch [m].
+    """
+
+    body: int
+    point: Point
+    radius: float
 
 
 def _frozen(values: object) -> Array:
@@ -51,6 +70,7 @@ class BodySpec:
         kd: Servo damping, shape (J,) [N m s/rad].
         torque_limits: Bound of the torque's norm, shape (J,) [N m].
         armature: Rotor inertia of every joint [kg m^2].
+        grip: Kind of body that holds the partner.
     """
 
     name: str
@@ -63,6 +83,7 @@ class BodySpec:
     kd: Array = field(repr=False)
     torque_limits: Array = field(repr=False)
     armature: float = ARMATURE
+    grip: str = "Hand"
 
     @property
     def num_bodies(self) -> int:
@@ -124,6 +145,45 @@ class BodySpec:
     def indices(self, names: Iterable[str]) -> NDArray[np.intp]:
         """Indices of several bodies."""
         return np.array([self.index(name) for name in names], dtype=np.intp)
+
+    @cached_property
+    def hands(self) -> tuple[Ids, Ids]:
+        """Indices of the bodies of the left and the right hand: the wrist, which carries the palm, and all beyond."""
+        left, right = (self._beyond(self.index(f"{side}_Wrist")) for side in SIDES)
+        return left, right
+
+    @cached_property
+    def grasps(self) -> tuple[Grasp, Grasp]:
+        """Where the left and the right hand hold: the body ``grip`` of each, at the middle of the fingers."""
+        left, right = (self._grasp(self.index(f"{side}_{self.grip}")) for side in SIDES)
+        return left, right
+
+    def carrier(self, name: str) -> str:
+        """The body that takes part in a hold for another one: the palm for a finger, else the body itself."""
+        index = self.index(name)
+        for grasp in self.grasps:
+            if index in self._beyond(grasp.body):
+                return self.names[grasp.body]
+        return name
+
+    def _beyond(self, root: int) -> Ids:
+        """A body and all that hangs on it, in order."""
+        found = [root]
+        for body in range(root + 1, self.num_bodies):
+            if self.parents[body] in found:
+                found.append(body)
+        return np.array(found, dtype=np.intp)
+
+    def _grasp(self, body: int) -> Grasp:
+        """At the middle of the geoms beyond the palm, weighted by mass."""
+        beyond = [b for b in self._beyond(body) if joint_kind(self.names[b]) != "Wrist"]
+        geoms = [geom for geom in self.geoms if geom.body in beyond]
+        mass = np.array([geom.mass for geom in geoms])
+        weight = mass / mass.sum()
+        origin = [self.rest_positions[geom.body] - self.rest_positions[body] for geom in geoms]
+        middle = np.array([0.5 * (np.array(geom.start) + np.array(geom.end)) for geom in geoms]) + origin
+        x, y, z = (float(value) for value in weight @ middle)
+        return Grasp(body=body, point=(x, y, z), radius=float(weight @ [geom.radius for geom in geoms]))
 
     def with_offsets(self, offsets: Array, *, mass: float | None = None) -> BodySpec:
         """The same humanoid on other bones; capsules and inertias follow.
@@ -256,6 +316,7 @@ def _build(name: str, offsets: Array, mass: float) -> BodySpec:
         kp=_frozen([j.kp for j in joints]),
         kd=_frozen([j.kd for j in joints]),
         torque_limits=_frozen([j.torque_limit for j in joints]),
+        grip=topology.grip,
     )
 
 
@@ -272,6 +333,7 @@ def _read_topology(name: str, found: Any) -> Topology:
         ("a body has no twin on the other side", lone),
         ("segment_mass lacks a kind", sorted(kinds - set(topology.segment_mass))),
         ("joints lacks a kind", sorted({joint_kind(n) for n in names[1:]} - set(topology.joints))),
+        ("hands need the kind", sorted({"Wrist", topology.grip} - kinds)),
     ):
         if culprits:
             raise ConfigError(f"body '{name}': {problem}: {', '.join(culprits)}.")

@@ -94,5 +94,7 @@ def _joints() -> dict[str, Joints]:
     return {kind: joints for kind, joints in JOINTS.items() if kind != "Hand"} | fingers
 
 
-SMPL52 = Topology(parents=PARENTS, offsets=_offsets, geoms=_geoms, segment_mass=_segment_mass(), joints=_joints())
+SMPL52 = Topology(
+    parents=PARENTS, offsets=_offsets, geoms=_geoms, segment_mass=_segment_mass(), joints=_joints(), grip="Wrist"
+)
 """52 bodies."""

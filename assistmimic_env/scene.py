@@ -135,10 +135,10 @@ def build_scene(
 
 
 def touching_pairs(bodies: Iterable[BodySpec]) -> list[tuple[str, str]]:
-    """Pairs of bodies of one person that must not collide: near relatives and neighbours at rest."""
+    """Pairs of bodies of one person that must not collide: near relatives, one hand's, and neighbours at rest."""
     pairs: set[tuple[str, str]] = set()
     for body in bodies:
-        pairs |= _relatives(body) | _touching_at_rest(body)
+        pairs |= _relatives(body) | _same_hand(body) | _touching_at_rest(body)
     return sorted(pairs)
 
 
@@ -150,6 +150,12 @@ def _relatives(body: BodySpec) -> set[tuple[str, str]]:
         return parents[a] == parents[b] or (parents[b] >= 0 and parents[parents[b]] == a)
 
     return {(body.names[a], body.names[b]) for a, b in combinations(range(body.num_bodies), 2) if near(a, b)}
+
+
+def _same_hand(body: BodySpec) -> set[tuple[str, str]]:
+    """Bodies of one hand: fingers bend into each other and the palm rather than push them apart."""
+    pairs = (pair for hand in body.hands for pair in combinations(hand, 2))
+    return {(body.names[a], body.names[b]) for a, b in pairs if body.parents[b] != a}
 
 
 def _touching_at_rest(body: BodySpec) -> set[tuple[str, str]]:

@@ -82,6 +82,7 @@ class Topology:
         geoms: Collision shapes from the names, offsets [m] and masses [kg] of a humanoid of some size.
         segment_mass: Kind of body (its name without side) -> share of the body mass; both sides count.
         joints: Kind of body -> servo of its joint.
+        grip: Kind of body that holds the partner: the ``Wrist``, which carries the palm, or a body beyond it.
     """
 
     parents: Mapping[str, str]
@@ -89,6 +90,7 @@ class Topology:
     geoms: Callable[[tuple[str, ...], Array, Array], tuple[Geom, ...]]
     segment_mass: Mapping[str, float] = field(default_factory=lambda: human.SEGMENT_MASS)
     joints: Mapping[str, Joints] = field(default_factory=lambda: JOINTS)
+    grip: str = "Hand"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -122,8 +122,9 @@ class Support:
 
     body: str
     position: Array
-    """Shape (T, 3) [m]; NaN where it is free."""
-    weight: float = 20.0
+    """Shape (T, 3) [m]; NaN components are free."""
+    weight: ArrayLike = 20.0
+    """Shape () or (T,)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,7 +195,8 @@ def _supports(one: int, figure: Figure) -> tuple[ik.Target, ...]:
         return ()
     points = ik.Points(person=one, body=figure.body.indices([support.body for support in figure.supports]))
     position = np.stack([support.position for support in figure.supports], axis=1)
-    return (ik.PointTargets(points=points, position=position, weight=np.array([s.weight for s in figure.supports])),)
+    weight = np.stack([np.broadcast_to(support.weight, (figure.frames,)) for support in figure.supports], axis=1)
+    return (ik.PointTargets(points=points, position=position, weight=weight),)
 
 
 def _balance(one: int, figure: Figure) -> tuple[ik.Target, ...]:
@@ -255,9 +257,7 @@ def hold_targets(bodies: tuple[BodySpec, BodySpec], holds: Sequence[Hold], time:
     points = ik.Points(
         person=person, body=hand, offset=np.array([hand_center(bodies[hold.person], hold.side) for hold in holds])
     )
-    others = ik.Points(
-        person=[1 - one for one in person], body=body, offset=np.array([hold.place for hold in holds])
-    )
+    others = ik.Points(person=[1 - one for one in person], body=body, offset=np.array([hold.place for hold in holds]))
     during = (time[:, None] >= [hold.start for hold in holds]) & (time[:, None] <= [hold.end for hold in holds])
     direction = reach[:, None] * np.array([hold.direction for hold in holds])
     return (

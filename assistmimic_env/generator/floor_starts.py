@@ -27,7 +27,7 @@ KNEELING = -1.0
 _TUCKED = 1.3
 """Pitch of a foot that stands on its toes behind a kneeling person [rad]."""
 
-_STEP = (0.6, 0.92)
+_STEP = (0.46, 0.84)
 """When the rear foot steps beside the front foot."""
 
 _ROLL_OFF = 1.0
@@ -81,17 +81,28 @@ def from_kneeling(body: BodySpec, stage: Array, *, lead: int, spacing: float) ->
     """
     scale, frames, half = _scale(body), len(stage), 0.5 * spacing
     knee, _ = _knee_and_toe(body)
-    lean = course(stage, 0.25, (-0.9, -0.35, 0.1), (-0.2, 0.25, 0.75), (0.28, 0.7, 0.06))
+    lean = course(stage, 0.25, (-0.9, -0.35, 0.1), (-0.2, 0.25, 0.75), (0.4, 0.9, 0.05))
     tall = knee_height(body) + 0.98 * bone(body, "L_Knee") - float(body.offsets[body.index("L_Hip"), 2])
-    height = course(stage, tall - 0.13 * scale, (-0.95, -0.5, tall), (0.2, 0.66, 0.975 * body.rest_height))
+    height = course(
+        stage,
+        tall - 0.13 * scale,
+        (-0.95, -0.5, tall),
+        (0.18, 0.5, 0.67 * scale),
+        (0.44, 0.9, 0.975 * body.rest_height),
+    )
     forward = course(
-        stage, knee - 0.22 * scale, (-0.95, -0.5, knee - 0.05), (-0.15, 0.28, -0.15 * scale), (0.25, 0.55, 0.0)
+        stage,
+        knee - 0.22 * scale,
+        (-0.95, -0.5, knee - 0.05),
+        (-0.15, 0.28, -0.15 * scale),
+        (0.2, 0.46, -0.02 * scale),
+        (0.5, 0.9, 0.0),
     )
     balance_x = course(
-        stage, knee - 0.14 * scale, (-0.95, -0.5, knee - 0.07), (-0.15, 0.3, -0.05), (0.25, 0.5, 0.025 * scale)
+        stage, knee - 0.14 * scale, (-0.95, -0.5, knee - 0.07), (-0.15, 0.3, -0.05), (0.2, 0.44, 0.03 * scale)
     )
     balance_y = course(
-        stage, 0.0, (-0.9, -0.5, -lead * half), (-0.15, 0.05, 0.0), (0.1, 0.5, lead * half), (0.85, 1.0, 0.0)
+        stage, 0.0, (-0.9, -0.5, -lead * half), (-0.15, 0.05, 0.0), (0.05, 0.44, lead * half), (0.8, 1.0, 0.0)
     )
     front, rear = _front_foot(body, stage, lead * half), _rear_foot(body, stage, -lead * half)
     feet = (front, rear) if lead > 0 else (rear, front)
@@ -134,13 +145,15 @@ def _knees(body: BodySpec, stage: Array, *, lead: int, half: float) -> tuple[Sup
     """Knees on the floor: the rear one until the rise, the front one until its foot swings."""
     x, _ = _knee_and_toe(body)
     place = np.array([x, 0.0, knee_height(body)])
-    supports = []
-    for side, until in ((lead, -0.52), (-lead, 0.2)):
-        position = np.broadcast_to(place + (0.0, side * half, 0.0), (len(stage), 3)).copy()
-        position[stage > until] = np.nan
-        if np.isfinite(position).any():
-            supports.append(Support(body="L_Knee" if side > 0 else "R_Knee", position=position))
-    return tuple(supports)
+    return tuple(
+        Support(
+            body="L_Knee" if side > 0 else "R_Knee",
+            position=np.broadcast_to((*place, 0.0, side * half, 0.0), (len(stage), 3)),
+            weight=course(stage, 20.0, (until, until + 0.14, 0.0)),
+        )
+        for side, until in ((lead, -0.6), (-lead, 0.14))
+        if stage[0] < until
+    )
 
 
 def _kneeling_pose(body: BodySpec, stage: Array, *, lead: int) -> Array:
@@ -154,7 +167,7 @@ def _kneeling_pose(body: BodySpec, stage: Array, *, lead: int) -> Array:
     half[body.index(rear + "Hip")] = rotations.from_rotation_vector(np.array([0.0, -0.1, 0.0]))
     poses = [_reaching(body, pose, flexion) for pose, flexion in ((heels, 0.8), (knees, 0.8), (half, 0.9))]
     standing = _reaching(body, bent(body, lean=0.04, hip=0.1, knee=0.1), 0.85)
-    shares = [minimum_jerk((stage - a) / (b - a)) for a, b in ((-0.95, -0.5), (-0.5, -0.12), (0.2, 0.75))]
+    shares = [minimum_jerk((stage - a) / (b - a)) for a, b in ((-0.95, -0.5), (-0.5, -0.12), (0.2, 0.9))]
     return blend(poses[0], (poses[1], shares[0]), (poses[2], shares[1]), (standing, shares[2]))
 
 

@@ -20,7 +20,17 @@ from .. import rotations
 from ..body import BodySpec, get_body
 from ..clip import ROLES, PairClip
 from ..errors import ConfigError
-from .floor import Figure, Hold, along, course, figure_targets, flat_foot, hold_contacts, hold_targets, turned, wide_clearance
+from .floor import (
+    Figure,
+    Hold,
+    along,
+    figure_targets,
+    flat_foot,
+    hold_contacts,
+    hold_targets,
+    turned,
+    wide_clearance,
+)
 from .floor_starts import KNEELING, from_kneeling, from_sitting
 from .motion import Motion, make_clip, origin
 from .poses import PELVIS_SHARE, arms, bent
@@ -79,7 +89,7 @@ _FOOT_SPACING: Mapping[Start, Range] = {
     "kneeling": (0.22, 0.26),
     "sitting": (0.34, 0.38),
 }
-_DISTANCE: Mapping[Place, Range] = {"front": (0.62, 0.68), "side": (0.48, 0.52)}
+_DISTANCE: Mapping[Place, Range] = {"front": (0.70, 0.76), "side": (0.48, 0.52)}
 _LASTS: Mapping[Start, float] = {"half_kneeling": 1.0, "kneeling": 2.0, "sitting": 1.0}
 """Stages of a start: the whole motion takes as many times `rise_time`."""
 
@@ -96,7 +106,7 @@ class HelpUpParameters:
     """The recipient's front foot; after sitting only the supporter's side depends on it."""
     rise_time: float = 5.0
     """From half-kneeling or sitting to standing; from kneeling the whole motion takes twice as long."""
-    distance: float = 0.64
+    distance: float = 0.72
     """From the recipient's front ankle to the supporter's pelvis: forwards, or sideways from the middle."""
     foot_spacing: float = 0.24
     """Between the recipient's ankles."""
@@ -160,7 +170,7 @@ def sample_parameters(
     drawn = {name: round(float(value), 3) for name, value in drawn.items()}
     for role in ROLES:
         drawn[f"{role}_mass"] = round(float(rng.uniform(*_BODY_MASS_INDEX) * drawn[f"{role}_stature"] ** 2), 1)
-    return HelpUpParameters(**words, **drawn)
+    return replace(HelpUpParameters(**drawn), **words)
 
 
 def help_up(*, seed: int = 0, split: Split = "train", parameters: HelpUpParameters | None = None) -> PairClip:
@@ -274,7 +284,7 @@ def _supporter(plan: _Plan) -> Figure:
         place, yaw = np.array([-0.12, -plan.lead * p.distance]), plan.lead * 0.7
     turn = turned(yaw=yaw)
     local = np.array([[-0.04, 0.15], [0.16, -0.15]]) * scale
-    middle = local.mean(axis=0) + (0.028 * p.supporter_stature, 0.0)
+    middle = (*local.mean(axis=0), 0.028 * p.supporter_stature, 0.0)
     world = [place + rotations.rotate(turn, np.array([*point, 0.0]))[:2] for point in (*local, middle)]
     frames = len(stage)
     pelvis = np.stack([np.full(frames, place[0]), np.full(frames, place[1]), height], axis=-1)
@@ -292,7 +302,7 @@ def _supporter(plan: _Plan) -> Figure:
             flat_foot(body, world[1], yaw=yaw - 0.14, frames=frames),
         ),
         balance=balance,
-        balance_weight=(2.0, 2.0, 0.0),
+        balance_weight=(4.0, 3.0, 0.0),
         pose=_supporter_pose(body, lean, up, yaw=yaw),
     )
 
@@ -340,7 +350,7 @@ def _side_holds(bodies: tuple[BodySpec, BodySpec], side: int) -> tuple[Hold, ...
             side=near,
             partner_body=held + "Shoulder",
             place=along(recipient, held + "Elbow", 0.5),
-            direction=(-0.6, 0.0, -0.8),
+            direction=(0.0, 0.0, -1.0),
         ),
         Hold(
             person=_SUPPORTER,

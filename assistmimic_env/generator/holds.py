@@ -72,8 +72,8 @@ class Hold:
     """For descriptions: from where, and what is held."""
 
 
-_FREE = Arm(flexion=(0.30, 0.10), abduction=(0.22, 0.16), elbow=(0.9, 0.35))
-_HANGING = Arm(flexion=(0.15, 0.10), abduction=(0.25, 0.18), elbow=(0.5, 0.35))
+_FREE = Arm(flexion=(0.20, 0.05), abduction=(0.26, 0.18), elbow=(0.9, 0.30))
+_HANGING = Arm(flexion=(-0.10, 0.0), abduction=(0.30, 0.20), elbow=(0.35, 0.30))
 _LINKED = Arm(flexion=(0.40, 0.25), abduction=(0.45, 0.42), elbow=(1.0, 0.8))
 _HELD = Arm(flexion=(0.30, 0.20), abduction=(0.20, 0.18), elbow=(1.1, 1.2))
 _REACHING = Arm(flexion=(0.9, 0.7), abduction=(0.2, 0.2), elbow=(0.5, 0.9))

@@ -3,7 +3,7 @@
 The bed's edge is the line x = 0 and the recipient faces +x, head towards -y, lying on the right side with the lower
 legs over the edge. Trunk and legs turn together about the lower thigh, which rolls on the mattress: the lower legs
 sink while the trunk rises, the lower hand pushes until the trunk is over the pelvis. The supporter stands at the edge,
-one hand behind the upper back, the other on the upper thigh near the knee. See spec/data.md section 6.
+one hand holding the upper forearm, the other on the upper thigh near the knee. See spec/data.md section 6.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from .floor import (
     flat_foot,
     hold_contacts,
     hold_targets,
+    pulse,
     turned,
     wide_clearance,
 )
@@ -168,9 +169,9 @@ def lay_to_sit(*, seed: int = 0, split: Split = "train", parameters: LayToSitPar
         metadata=origin(
             generator=NAME,
             version=VERSION,
-            description="From lying on the side to sitting on the edge of a bed, with a hand behind the upper back and "
-            "a hand at the knees (generated).",
-            family="lay_to_sit/side_lying/both_hands/back_and_thigh",
+            description="From lying on the side to sitting on the edge of a bed, held by a forearm and at the upper "
+            "thigh (generated).",
+            family="lay_to_sit/side_lying/both_hands/forearm_and_thigh",
             parameters=chosen,
             seed=seed if parameters is None else None,
             split=split,
@@ -218,17 +219,28 @@ class _Plan:
 
     @cached_property
     def holds(self) -> tuple[Hold, ...]:
-        """Behind the upper back, and on the upper thigh near the knee."""
-        body = self.bodies[_RECIPIENT]
-        chest = next(geom for geom in body.geoms if geom.body == body.index("Chest"))
-        lower_end = min((chest.start, chest.end), key=lambda end: end[1])
+        """Left hands hold left forearms, and the supporter's right hand is on the upper thigh near the knee."""
+        supporter, recipient = self.bodies
         return (
-            Hold(person=_SUPPORTER, side="L_", partner_body="Chest", place=lower_end, direction=(-1.0, 0.0, 0.0)),
+            Hold(
+                person=_SUPPORTER,
+                side="L_",
+                partner_body="L_Elbow",
+                place=along(recipient, "L_Wrist", 0.6),
+                direction=(0.0, 0.0, -1.0),
+            ),
+            Hold(
+                person=_RECIPIENT,
+                side="L_",
+                partner_body="L_Elbow",
+                place=along(supporter, "L_Wrist", 0.6),
+                direction=(0.0, 0.0, 1.0),
+            ),
             Hold(
                 person=_SUPPORTER,
                 side="R_",
                 partner_body="L_Hip",
-                place=along(body, "L_Knee", 0.85),
+                place=along(recipient, "L_Knee", 0.85),
                 direction=(0.3, 0.0, 0.954),
             ),
         )
@@ -284,7 +296,7 @@ def _recipient(plan: _Plan) -> Figure:
         balance=np.stack([np.full(frames, np.nan), sitting, np.full(frames, np.nan)], axis=-1),
         balance_weight=np.stack([np.zeros(frames), course(phase, 0.0, (0.45, 0.65, 3.0)), np.zeros(frames)], axis=-1),
         pose=_recipient_pose(body, phase, roll),
-        supports=_pushing_hand(plan),
+        supports=_arms(plan),
     )
 
 
@@ -297,24 +309,41 @@ def _hanging_feet(plan: _Plan, pelvis: Array, roll: Array, legs: Array) -> tuple
         hip = pelvis + rotations.rotate(
             turned(roll=roll), np.broadcast_to(body.offsets[body.index(side + "Hip")], pelvis.shape)
         )
-        ankle = hip + (thigh, 0.0, 0.0) + rotations.rotate(turned(roll=legs), np.array([0.0, 0.0, -shank]))
+        ankle = (*hip, thigh, 0.0, 0.0, *rotations.rotate(turned(roll=legs), np.array([0.0, 0.0, -shank])))
         ankle[:, 2] = np.maximum(ankle[:, 2], ankle_height(body))
         feet.append(Foot(ankle=ankle, rotation=turned(roll=legs)))
     return feet[0], feet[1]
 
 
-def _pushing_hand(plan: _Plan) -> tuple[Support, ...]:
-    """The lower palm stays on the bed before the chest until the trunk is up."""
-    body = plan.bodies[_RECIPIENT]
+def _arms(plan: _Plan) -> tuple[Support, ...]:
+    """What the recipient's arms do.
+
+    The lower forearm and palm push on the bed before the chest until the trunk is up; then the hand comes down on the
+    thigh. The upper forearm is held out to the supporter.
+    """
+    body, phase, top = plan.bodies[_RECIPIENT], plan.phase, plan.parameters.bed_height
     scale = body.stature / 1.72
-    x = -_PELVIS_TO_EDGE * scale + 0.22 * scale
-    z = plan.parameters.bed_height + radius(body, body.index("R_Wrist")) - PRESS
-    supports = []
-    for name, y in (("R_Wrist", -0.34 * scale), ("R_Hand", -0.42 * scale)):
-        position = np.broadcast_to([x, y, z], (len(plan.phase), 3)).copy()
-        position[plan.phase > 0.55] = np.nan
-        supports.append(Support(body=name, position=position, weight=8.0))
-    return tuple(supports)
+    bed, lap = top + radius(body, body.index("R_Elbow")) - PRESS, top + 0.25 * scale
+    away = (0.5, 0.85)
+    lift = course(phase, bed, (*away, lap)) + 0.05 * pulse(phase, *away)
+    x, frames = -_PELVIS_TO_EDGE * scale, len(phase)
+    wrist = np.stack(
+        [course(phase, x + 0.24 * scale, (*away, x + 0.2)), course(phase, -0.3 * scale, (*away, 0.12)), lift], axis=-1
+    )
+    elbow = np.stack([np.full(frames, np.nan), np.full(frames, np.nan), np.full(frames, bed + 0.008)], axis=-1)
+    held = np.stack(
+        [
+            course(phase, 0.0, (0.1, 0.8, 0.06)),
+            course(phase, -0.36 * scale, (0.1, 0.75, 0.1)),
+            course(phase, top + 0.38 * scale, (0.1, 0.75, top + 0.44 * scale)),
+        ],
+        axis=-1,
+    )
+    return (
+        Support(body="R_Wrist", position=wrist, weight=course(phase, 10.0, (*away, 3.0))),
+        Support(body="R_Elbow", position=elbow, weight=course(phase, 8.0, (0.1, 0.35, 0.0))),
+        Support(body="L_Wrist", position=held, weight=2.0),
+    )
 
 
 def _recipient_pose(body: BodySpec, phase: Array, roll: Array) -> Array:
@@ -331,7 +360,7 @@ def _supporter(plan: _Plan) -> Figure:
     p, body, phase = plan.parameters, plan.bodies[_SUPPORTER], plan.phase
     frames, scale = len(phase), body.stature / 1.76
     up = minimum_jerk((phase - 0.1) / 0.8)
-    lean = 0.85 - 0.35 * up
+    lean = 0.75 - 0.3 * up
     height = (0.84 + 0.08 * up) * body.rest_height
     place, yaw = np.array([p.distance, -0.2]), np.pi
     y = place[1] + course(phase, 0.0, (0.2, 0.9, 0.06))

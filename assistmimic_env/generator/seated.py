@@ -37,6 +37,8 @@ class Course:
     """Largest forward lean of the trunk [rad]."""
     lowering: bool = False
     """From standing to the seat."""
+    seated: float = 0.05
+    """Forward lean of the trunk on the seat [rad]."""
 
     @property
     def phase(self) -> Array:
@@ -57,10 +59,10 @@ class Course:
 
     @property
     def lean(self) -> Array:
-        """Forward lean of the trunk [rad]: slightly back, forward until seat-off, upright."""
+        """Forward lean of the trunk [rad]: little on the seat, most when leaving or reaching it, upright."""
         forward = minimum_jerk(self.phase / 0.42)
         back = minimum_jerk((self.phase - 0.40) / 0.60)
-        peak, seated, upright = self.peak, 0.05, 0.04
+        peak, seated, upright = self.peak, self.seated, 0.04
         return seated + (peak - seated) * forward - (peak - upright) * back
 
 

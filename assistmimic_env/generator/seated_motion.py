@@ -28,6 +28,7 @@ Array = NDArray[Any]
 _SUPPORTER, _RECIPIENT = range(2)
 _USUAL_WAY = 0.40  # from the seated to the standing pelvis: what the stances are written for [m]
 _STANDING_X = 0.015  # of the recipient's pelvis before the ankles [m]
+_LANDING = 0.3  # lean of somebody who has just sat down: part of the weight is still on the feet [rad]
 _SPLAY = 0.14  # of the recipient's feet [rad]
 _SEAT = {"front": (0.22, 0.44), "side": (0.20, 0.40), "behind": (0.14, 0.32)}  # behind the pelvis, width [m]
 
@@ -94,7 +95,8 @@ class Plan:
     @cached_property
     def course(self) -> Course:
         """The recipient's time courses."""
-        return Course(time=self.parameters.time, peak=self.parameters.lean, lowering=self.lowering)
+        p = self.parameters
+        return Course(time=p.time, peak=p.lean, lowering=self.lowering, seated=_LANDING if self.lowering else 0.05)
 
     @cached_property
     def shift(self) -> Array:
@@ -152,8 +154,10 @@ class Plan:
         people = []
         for one, body in enumerate(self.bodies):
             lean = self.supporter_lean if one == _SUPPORTER else self.course.lean
-            ends = [_body_pose(body, one, float(lean[self.course.phase == end][0]), end == 0.0) for end in (0.0, 1.0)]
-            pose = rotations.slerp(*ends, share)
+            first, last = (
+                _body_pose(body, one, float(lean[self.course.phase == end][0]), end == 0.0) for end in (0.0, 1.0)
+            )
+            pose = rotations.slerp(first, last, share)
             _lean_spine(body, pose, lean)
             for side, arm in zip(("L_", "R_"), self.hold.arms[one], strict=True):
                 _carry(body, pose, side, arm, self.course.rise, lean)
@@ -220,7 +224,7 @@ class Plan:
         supporter, recipient = self.bodies
         seated, _ = seated_pelvis(recipient, self.parameters.seat_height)
         forward = 0.02 * self.parameters.recipient_stature
-        over_feet = between(seated + 0.17, forward, minimum_jerk(course.phase / 0.75))
+        over_feet = between(seated + 0.16 + 0.25 * course.seated, forward, minimum_jerk(course.phase / 0.75))
         own = path(*self._way(self.hold.stance.center, course.advance), np.nan, frames)
         weight = np.broadcast_to([[2.0, 2.0, 0.0], [0.0, 1.5, 0.0]], (frames, 2, 3)).copy()
         weight[:, 1, 0] = between(1.0, 2.0, course.rise)

@@ -126,7 +126,7 @@ _ASTRIDE = Stance(
     ankles=((-0.46, 0.33), (-0.76, -0.33)),
     toes=(0.35, -0.35),
     lean=(0.5, 0.10),
-    height=(0.93, 0.975),
+    height=(0.92, 0.955),
     away=(-1.0, 0.0),
     follows=True,
 )

@@ -26,14 +26,8 @@ if TYPE_CHECKING:
     from .reference import Reference
     from .worlds import Worlds
 
-HANDS = ("L_Hand", "R_Hand", "L_Wrist", "R_Wrist")
-"""Bodies whose contacts in a clip are holds."""
-
-CLOSING = ("L_Hand", "R_Hand")
-"""Hands that close by themselves in the mode ``automatic``."""
-
-GRIPPABLE = ("L_Shoulder", "R_Shoulder", "L_Elbow", "R_Elbow", "L_Hand", "R_Hand")
-"""Bodies of the partner on which they close: upper arms, forearms and hands."""
+GRIPPABLE = ("L_Shoulder", "R_Shoulder", "L_Elbow", "R_Elbow")
+"""Bodies of the partner on which hands close by themselves, beside the holding bodies of the partner's own hands."""
 
 OPEN = np.inf
 """Length of a hold that does not pull."""
@@ -68,22 +62,23 @@ class Hold:
 
 
 def clip_holds(clip: PairClip) -> tuple[Hold, ...]:
-    """The holds of a clip: its contacts made by hands, one hold per hand and partner body."""
+    """The holds of a clip: its contacts made by hands, one hold per hand and partner body; palms hold for fingers."""
     by_key: dict[Key, list[Contact]] = {}
+    body = clip.bodies[0]
     for contact in clip.contacts:
-        if contact.body in HANDS:
-            by_key.setdefault((contact.role, contact.body, contact.partner_body), []).append(contact)
+        if body.index(contact.body) in np.concatenate(body.hands):
+            key = (contact.role, body.carrier(contact.body), body.carrier(contact.partner_body))
+            by_key.setdefault(key, []).append(contact)
     return tuple(_clip_hold(clip, key, contacts) for key, contacts in sorted(by_key.items()))
 
 
 def _clip_hold(clip: PairClip, key: Key, contacts: list[Contact]) -> Hold:
-    """Attach a hold at the middle of the hand and at the nearest point of the partner's axis when it begins."""
+    """Attach a hold where the hand holds and at the nearest point of the partner's axis when it begins."""
     role = ROLES.index(key[0])
     body, partner = clip.bodies[role], clip.bodies[1 - role]
     hand, target = body.index(key[1]), partner.index(key[2])
-    start, end, radius = _axis(body, hand)
+    point, radius = _holding(body, hand)
     frame = min(round(contacts[0].start * clip.fps), clip.num_frames - 1)
-    point = 0.5 * (start + end)
     world = clip.position[frame, role, hand] + rotations.rotate(clip.rotation[frame, role, hand], point)
     local = world - clip.position[frame, 1 - role, target]
     local = rotations.inverse_rotate(clip.rotation[frame, 1 - role, target], local)
@@ -100,18 +95,31 @@ def _clip_hold(clip: PairClip, key: Key, contacts: list[Contact]) -> Hold:
 def possible_holds(bodies: tuple[BodySpec, BodySpec]) -> tuple[Hold, ...]:
     """Every hand of both people on every grippable body of the partner, sorted by key."""
     holds = []
-    for role, hand, target in sorted((role, hand, body) for role in ROLES for hand in CLOSING for body in GRIPPABLE):
+    hands = holding_bodies(bodies[0])
+    for role, hand, target in sorted(
+        (role, hand, body) for role in ROLES for hand in hands for body in grippable(bodies[0])
+    ):
         own, partner = bodies[ROLES.index(role)], bodies[1 - ROLES.index(role)]
-        start, end, radius = _axis(own, own.index(hand))
+        point, radius = _holding(own, own.index(hand))
         first, last, partner_radius = _axis(partner, partner.index(target))
         hold = Hold(
             key=(role, hand, target),
-            point=_point(0.5 * (start + end)),
+            point=_point(point),
             partner_point=_point(0.5 * (first + last)),
             rest=radius + partner_radius,
         )
         holds.append(hold)
     return tuple(holds)
+
+
+def holding_bodies(body: BodySpec) -> tuple[str, ...]:
+    """Bodies of the left and the right hand that close by themselves in the mode ``automatic``."""
+    return tuple(body.names[grasp.body] for grasp in body.grasps)
+
+
+def grippable(body: BodySpec) -> tuple[str, ...]:
+    """Bodies of the partner on which they close: upper arms, forearms and hands."""
+    return (*GRIPPABLE, *holding_bodies(body))
 
 
 def setting_holds(clip: PairClip, bodies: tuple[BodySpec, BodySpec], config: GripConfig) -> tuple[Hold, ...]:
@@ -176,7 +184,7 @@ class AutomaticGrip(Grip):
         self._reach = config.reach
         pairs = [setting.bodies for setting in worlds.scene.settings]
         self._axes = np.array([[_partner_axis(bodies, key) for key in worlds.scene.holds] for bodies in pairs])
-        self._hands = len(ROLES) * len(CLOSING)
+        self._hands = len(ROLES) * len(holding_bodies(worlds.scene.body))
 
     def lengths(self, clip: Ids, row: Ids) -> Array:
         """Lengths beyond which the holds pull during the next step; see ``Grip.lengths``."""
@@ -209,6 +217,15 @@ def _axis(body: BodySpec, index: int) -> tuple[Array, Array, float]:
     """Ends [m] and radius [m] of a body's first capsule, in its frame."""
     geom = next(geom for geom in body.geoms if geom.body == index)
     return np.array(geom.start), np.array(geom.end), geom.radius
+
+
+def _holding(body: BodySpec, hand: int) -> tuple[Array, float]:
+    """Where a body of a hand holds, in its frame [m], and the radius there [m]."""
+    for grasp in body.grasps:
+        if grasp.body == hand:
+            return np.array(grasp.point), grasp.radius
+    start, end, radius = _axis(body, hand)
+    return 0.5 * (start + end), radius
 
 
 def _partner_axis(bodies: Sequence[BodySpec], key: Key) -> tuple[Array, Array]:

@@ -1,7 +1,8 @@
 """``Hands``: where a person's hands are with respect to the partner's body.
 
-A hand is its ``Hand`` capsule; what it may hold or support are the *anchors*, a restricted set of the partner's bodies
-(no head, no feet: ``spec/assistmimic.md`` section 2.4, with pelvis and hands for clasps and lifts from the seat).
+A hand is the middle of its fingers (``BodySpec.grasps``); what it may hold or support are the *anchors*, a restricted
+set of the partner's bodies (no head, no feet: ``spec/assistmimic.md`` section 2.4, with pelvis and hands for clasps and
+lifts from the seat).
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ from .body import BodySpec
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.intp]
-
-SIDES = ("L", "R")
-"""Order of the hands everywhere."""
 
 ANCHORS = (
     "Pelvis", "Torso", "Spine", "Chest", "Neck",
@@ -37,18 +35,19 @@ class Hands:
     Attributes:
         role: Whose hands.
         anchors: Body index of each anchor, shape (K,).
-        bodies: Body index of wrist and hand of each side, shape (2, 2).
+        bodies: Body indices of each hand, wrist first, shape (2, B).
     """
 
     def __init__(self, people: Sequence[tuple[BodySpec, BodySpec]], role: int = 0) -> None:
         body = people[0][0]
         self.role = role
         self.anchors = np.array([body.index(name) for name in ANCHORS if name in body.names], dtype=np.intp)
-        self.bodies = np.array([body.indices((f"{side}_Wrist", f"{side}_Hand")) for side in SIDES], dtype=np.intp)
-        own = [_axes(pair[role], self.bodies[:, 1]) for pair in people]
+        self.bodies = np.stack(body.hands)
+        self._holding = np.array([grasp.body for grasp in body.grasps], dtype=np.intp)
+        own = [pair[role].grasps for pair in people]
         partner = [_axes(pair[1 - role], self.anchors) for pair in people]
-        self._point = np.stack([0.5 * (start + end) for start, end, _ in own])
-        self._own_radius = np.stack([radius for _, _, radius in own])
+        self._point = np.array([[grasp.point for grasp in grasps] for grasps in own], dtype=np.float64)
+        self._own_radius = np.array([[grasp.radius for grasp in grasps] for grasps in own], dtype=np.float64)
         self._start, self._end, self._radius = (np.stack(column) for column in zip(*partner, strict=True))
 
     def gap(self, position: Array, matrix: Array, variant: Ids) -> Array:
@@ -62,7 +61,7 @@ class Hands:
         Returns:
             Shape (n, 2 sides, K) [m].
         """
-        hand, anchors, partner = self.bodies[:, 1], self.anchors, 1 - self.role
+        hand, anchors, partner = self._holding, self.anchors, 1 - self.role
         point = position[:, self.role, hand] + _turned(matrix[:, self.role, hand], self._point[variant])
         turn, origin = matrix[:, partner, anchors], position[:, partner, anchors]
         start, end = origin + _turned(turn, self._start[variant]), origin + _turned(turn, self._end[variant])

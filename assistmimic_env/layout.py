@@ -19,7 +19,7 @@
 | `contact_force` | 3 J | force of the partner on each own body, f / (|f| + 100 N) | 1 | heading |
 | `partner_tilt` | 6 | x and z axes of the partner's root without its heading | 1 | partner's heading |
 | `partner_from_wrists` | 2 (3 J) | partner's bodies seen from the own left and right wrist | m | wrist |
-| `hand_contact` | 4 | own L_Wrist, L_Hand, R_Wrist, R_Hand touch the partner with more than 1 N | 0/1 | - |
+| `hand_contact` | 4 | own left palm, left fingers, right palm, right fingers touch the partner (> 1 N) | 0/1 | - |
 | `partner_hand_contact` | 4 | the same of the partner | 0/1 | - |
 | `previous_action` | 3 (J-1) | last action, clipped; zero after a reset | 1 | - |
 
@@ -47,8 +47,9 @@ VERSION = 1
 FORCE_SCALE = 100.0
 """Contact force at which its observation reaches one half [N]."""
 
-HAND_BODIES = ("L_Wrist", "L_Hand", "R_Wrist", "R_Hand")
-"""Bodies whose contacts with the partner are flagged."""
+HAND_PARTS = 4
+"""Parts of the hands whose contacts with the partner are flagged: the palm (the wrist's body) and the fingers (all
+bodies beyond it) of the left and the right hand."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -148,8 +149,8 @@ def build_layout(body: BodySpec) -> Layout:
         "body_position": 3 * (j - 1),
         "partner_tilt": 6,
         "partner_from_wrists": 6 * j,
-        "hand_contact": len(HAND_BODIES),
-        "partner_hand_contact": len(HAND_BODIES),
+        "hand_contact": HAND_PARTS,
+        "partner_hand_contact": HAND_PARTS,
         "previous_action": body.num_dofs,
     }
     for name in (name for names in GROUPS.values() for name in names):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from . import observations
 from .body import BodySpec
 from .frames import BodyFrames, from_upright
-from .layout import FORCE_SCALE, HAND_BODIES, build_layout
+from .layout import FORCE_SCALE, HAND_PARTS, build_layout
 from .reference import Goal
 from .worlds import Motion
 
@@ -41,7 +41,7 @@ class Observer:
         hidden = () if partner else [self.layout[name] for name in self.layout.sizes if name.startswith("partner_")]
         self._hidden = tuple(hidden)
         self._num_bodies = body.num_bodies
-        self._hands = body.indices(HAND_BODIES)
+        self._hands = np.stack(body.hands)
         self._wrists = body.indices(("L_Wrist", "R_Wrist"))
         self._vectors = np.empty((num_worlds, 2, (self.layout["contact_force"].stop - 1) // 3, 3))
         self._numbers = np.empty((num_worlds, 2, self.layout.size))
@@ -106,6 +106,8 @@ class Observer:
         seen = from_upright(np.matmul(arm, motion.matrix[:, :, self._wrists]), self._frames)
         out[..., layout["partner_from_wrists"]] = seen.reshape(*out.shape[:-1], -1)
         hands = force[:, :, self._hands]
-        touch = np.einsum("nrhi,nrhi->nrh", hands, hands) > TOUCH_FORCE**2
+        touching = np.einsum("nrhbi,nrhbi->nrhb", hands, hands) > TOUCH_FORCE**2
+        parts = np.stack([touching[..., 0], touching[..., 1:].any(axis=-1)], axis=-1)
+        touch = parts.reshape(*out.shape[:-1], HAND_PARTS)
         out[..., layout["hand_contact"]] = touch
         out[..., layout["partner_hand_contact"]] = touch[:, ::-1]

@@ -50,7 +50,7 @@ _SHADE: Final = (0.10, 0.12, 0.16)
 _MARK: Final = (0.86, 0.16, 0.42)
 _MARK_RADIUS: Final = 0.045
 
-_BARE_BODIES: Final = ("Head", "Neck", "L_Wrist", "R_Wrist", "L_Hand", "R_Hand")
+_BARE_BODIES: Final = ("Head", "Neck")  # and the hands
 _FIELD_OF_VIEW: Final = 26.0
 _ELEVATION: Final = -11.0
 _TURN: Final = 18.0
@@ -269,10 +269,11 @@ class _Figure:
         self._centre = 0.5 * (start + end)
         self._rotation = _turn_z_to(end - start)
         half = 0.5 * np.linalg.norm(end - start, axis=-1)
+        bare = {*body.indices(_BARE_BODIES), *np.concatenate(body.hands)}
         self.parts: list[tuple[int, Array, tuple[float, float, float]]] = []
         for geom, length in zip(body.geoms, half, strict=True):
             kind = mujoco.mjtGeom.mjGEOM_SPHERE if geom.kind == "sphere" else mujoco.mjtGeom.mjGEOM_CAPSULE
-            shade = SKIN if body.names[geom.body] in _BARE_BODIES else color
+            shade = SKIN if geom.body in bare else color
             self.parts.append((int(kind), np.array([geom.radius, length, 0.0]), shade))
         self._add_eyes(body)
         self.grounded = body.indices(["Pelvis", "L_Ankle", "R_Ankle"])

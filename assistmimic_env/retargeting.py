@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from . import rotations
 from .actuation import limit_norm
+from .body import SIDES
 from .config import CONTROL_DT, RetargetingConfig
-from .hands import SIDES, Hands, smoothstep
+from .hands import Hands, smoothstep
 from .reference import Goal, Reference
 from .worlds import Motion
 
@@ -33,7 +34,7 @@ class Shift:
     """How far the hand targets of n worlds have moved.
 
     Attributes:
-        position: Of wrist and hand of each side, world frame, shape (n, 2 sides, 2, 3) [m].
+        position: Of the bodies of each hand, world frame, shape (n, 2 sides, B, 3) [m].
         elbow: Of the elbow, shape (n, 2 sides, 3) [m]; ``None`` without inverse kinematics of the arm.
         turn: World rotations to apply to upper arm and forearm, shape (n, 2 sides, 2, 4); ``None`` likewise.
     """
@@ -144,8 +145,8 @@ class Retargeting:
         goal.columns[:, role, arms] = rotations.tan_norm(turned).reshape(*turned.shape[:-1], 2, 3)
 
     def hand_positions(self, goal: Goal) -> Array:
-        """Wrists and hands of a goal of n worlds, shape (n, 4, 3) [m]."""
-        return goal.motion[:, self._hands.role, 0, self._hands.bodies.reshape(-1)]
+        """Wrist and first knuckle of each hand of a goal of n worlds, shape (n, 4, 3) [m]."""
+        return goal.motion[:, self._hands.role, 0, self._hands.bodies[:, :2].reshape(-1)]
 
 
 def reference_gap(reference: Reference, hands: Hands) -> Array:

@@ -16,7 +16,6 @@ from . import metrics, pose_errors, touch
 from .body import joint_kind
 from .clip import ROLES
 from .config import CONTROL_DT
-from .layout import HAND_BODIES
 from .quantities import TORQUE_GROUPS
 
 if TYPE_CHECKING:
@@ -258,7 +257,7 @@ def _by_role(name: str, values: Array) -> dict[str, Array]:
 def _pose_errors(position: Array, ref_position: Array, body: BodySpec) -> dict[str, Array]:
     """Errors per frame after the first, name -> (R, T, 2); NaN where a position they need was not measured."""
     measured = np.isfinite(position[:, 1:, 0, 0, 0])
-    hands = body.indices(HAND_BODIES)
+    hands = np.concatenate(body.hands)
     found = pose_errors.mpjpe(position[:, 1:][measured], ref_position[:, 1:][measured], hands)
     errors = {name: _spread_out(values, measured) for name, values in found.items()}
     errors["velocity_error"] = pose_errors.velocity_error(position, ref_position, dt=CONTROL_DT)

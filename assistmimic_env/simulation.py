@@ -211,7 +211,7 @@ class PairSimulation:
         return self._shift(self._everyone, self.worlds.motion())
 
     def hand_targets(self, ids: Ids) -> Array | None:
-        """Where the supporter's wrists and hands should be now, after retargeting, shape (n, 4, 3) [m].
+        """Where the supporter's wrists and knuckles should be now, after retargeting, shape (n, 4, 3) [m].
 
         ``None`` without retargeting.
         """

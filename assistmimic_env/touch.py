@@ -1,6 +1,6 @@
 """Who touches whom, how hard, and whether the clip says so.
 
-A *hand* is one side's wrist and hand body. The clip expects it to touch while one of its contacts names a body of it,
+A *hand* is one side's wrist and all bodies beyond it. The clip expects it to touch while a contact names a body of it
 at either end of the contact; in the simulation it touches while the partner's force on one of its bodies exceeds
 ``TOUCH_FORCE``. The two are compared frame by frame, hand by hand. Which body of the partner is touched is not
 compared: contact sensors report the partner as a whole.
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .body import joint_kind
+from .body import SIDES, joint_kind
 from .clip import ROLES
-from .hands import SIDES
 from .observer import TOUCH_FORCE
 
 if TYPE_CHECKING:
@@ -29,27 +28,24 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Ids = NDArray[np.intp]
 
-HAND_KINDS: Final = ("Wrist", "Hand")
-"""Bodies of one hand."""
-
 REGIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "head": ("Head", "Neck"),
         "trunk": ("Torso", "Spine", "Chest", "Thorax"),
         "arms": ("Shoulder", "Elbow"),
-        "hands": HAND_KINDS,
+        "hands": (),
         "pelvis": ("Pelvis",),
         "legs": ("Hip", "Knee", "Ankle", "Toe"),
     }
 )
-"""Region of a person -> kinds of its bodies."""
+"""Region of a person -> kinds of its bodies; ``hands`` are those of `hand_bodies`."""
 
 _TIME_TOLERANCE = 1e-6
 
 
 def hand_bodies(body: BodySpec) -> Ids:
-    """Indices of the bodies of each hand, shape (2 sides, 2)."""
-    return np.stack([body.indices([f"{side}_{kind}" for kind in HAND_KINDS]) for side in SIDES])
+    """Indices of the bodies of each hand, wrist first, shape (2 sides, B)."""
+    return np.stack(body.hands)
 
 
 def expected_touch(clip: PairClip) -> Bools:
@@ -63,12 +59,14 @@ def expected_touch(clip: PairClip) -> Bools:
     """
     time = np.arange(clip.num_frames) / clip.fps
     flags = np.zeros((clip.num_frames, len(ROLES), len(SIDES)), np.bool_)
+    body = clip.bodies[0]
+    hands = hand_bodies(body)
     for contact in clip.contacts:
         during = (contact.start - _TIME_TOLERANCE <= time) & (time <= contact.end + _TIME_TOLERANCE)
         role = ROLES.index(contact.role)
         for person, name in ((role, contact.body), (1 - role, contact.partner_body)):
-            if joint_kind(name) in HAND_KINDS:
-                flags[during, person, SIDES.index(name[0])] = True
+            for side in np.flatnonzero((hands == body.index(name)).any(axis=-1)):
+                flags[during, person, side] = True
     return flags
 
 
@@ -77,7 +75,7 @@ def touch(force: ArrayLike, hands: Ids) -> Bools:
 
     Args:
         force: Force of the partner on each body, shape (..., bodies, 3) [N].
-        hands: Bodies of each hand, from `hand_bodies`, shape (2, 2).
+        hands: Bodies of each hand, from `hand_bodies`, shape (2, B).
 
     Returns:
         Flags, shape (..., 2 sides); False where the force is NaN.
@@ -120,6 +118,9 @@ def region_force(force: ArrayLike, body: BodySpec) -> Array:
     """
     kinds = [joint_kind(name) for name in body.names]
     members = np.array([[kind in region for kind in kinds] for region in REGIONS.values()], np.float64)
+    hands = hand_bodies(body)
+    members[:, hands] = 0.0
+    members[tuple(REGIONS).index("hands"), hands] = 1.0
     return magnitude(force) @ members.T
 
 

@@ -14,7 +14,7 @@ from assistmimic_env import observations, rotations
 from assistmimic_env.actuation import action_scale, action_to_target
 from assistmimic_env.body import get_body
 from assistmimic_env.clip import PairClip
-from assistmimic_env.layout import FORCE_SCALE, GROUPS, HAND_BODIES
+from assistmimic_env.layout import FORCE_SCALE, GROUPS
 from assistmimic_env.metrics import tracking_error
 from assistmimic_env.observer import TOUCH_FORCE
 from assistmimic_env.simulation import PairSimulation
@@ -234,7 +234,7 @@ def naive_partner_blocks(simulation: PairSimulation, world: int, role: int) -> d
         return np.concatenate([turn.apply([1.0, 0.0, 0.0]), turn.apply([0.0, 0.0, 1.0])])
 
     def touches(who: tuple[int, int]) -> list[bool]:
-        bodies = simulation.body.indices(HAND_BODIES)
+        bodies = np.concatenate(simulation.body.hands)
         return [bool(np.linalg.norm(simulation.worlds.contact_force[who][body]) > TOUCH_FORCE) for body in bodies]
 
     own_frame = heading(root).inv()

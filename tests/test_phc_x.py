@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 import assistmimic_env
 from assistmimic_env.body import get_body
 from assistmimic_env.clip import PairClip
-from assistmimic_env.errors import ConfigError, PolicyError
+from assistmimic_env.errors import PolicyError
 from assistmimic_env.policy import Policy
 from assistmimic_env.policy_expansion import fitted
 from assistmimic_env.reference import Goal
@@ -30,12 +30,6 @@ from assistmimic_env.worlds import Motion
 from assistmimic_trainers import cli
 
 OBSERVATION, CONTROLS, HIDDEN = 2026, 153, (24, 16)
-NO_HANDS_YET = pytest.mark.xfail(
-    strict=True,
-    raises=(ConfigError, AssertionError),
-    reason="issue 4/5, part 4: hands of environments are those of smpl24",
-)
-
 OPTIONS: dict[str, Any] = {"body": "smpl52", "frames": "smpl", "actuation": "expmap"}
 BASE = Rotation.from_quat([0.5, 0.5, 0.5, 0.5])
 """PHC's base rotation: a standing root of its SMPL-X body."""
@@ -150,7 +144,7 @@ def imported(tmp_path: Path) -> tuple[Path, Policy]:
     return path, Policy.load(tmp_path / "out" / "phc_x")
 
 
-@pytest.mark.parametrize(("body", "size"), [("smpl24", 934), pytest.param("smpl52", OBSERVATION, marks=NO_HANDS_YET)])
+@pytest.mark.parametrize(("body", "size"), [("smpl24", 934), ("smpl52", OBSERVATION)])
 def test_observations_are_those_of_a_humanoid_that_is_not_upright(body: str, size: int) -> None:
     """All numbers about one person, in states that the simulation reached by itself."""
     env = make_vec(body=body)
@@ -165,7 +159,6 @@ def test_observations_are_those_of_a_humanoid_that_is_not_upright(body: str, siz
         np.testing.assert_allclose(observation[role][:, :size], expected, atol=2e-5)
 
 
-@NO_HANDS_YET
 def test_an_imported_policy_acts_as_the_original_network(tmp_path: Path) -> None:
     path, policy = imported(tmp_path)
     env = make_vec()
@@ -180,7 +173,6 @@ def test_an_imported_policy_acts_as_the_original_network(tmp_path: Path) -> None
         observation, *_ = env.step({role: np.clip(action, -1.0, 1.0) for role, action in actions.items()})
 
 
-@NO_HANDS_YET
 def test_servo_targets_are_those_of_phc_x() -> None:
     """An action asks for exp(scale * clipped action) about SMPL's axes; 5 rad for the knees' y, pi for all others."""
     simulation = make_vec(1).simulation
@@ -193,7 +185,6 @@ def test_servo_targets_are_those_of_phc_x() -> None:
     np.testing.assert_allclose(np.linalg.norm(found[0]), np.pi * np.linalg.norm(np.clip(action[:3], -1, 1)), rtol=1e-12)
 
 
-@NO_HANDS_YET
 @pytest.mark.parametrize("option", [{"frames": "upright"}, {"actuation": "so3"}])
 def test_a_phc_x_policy_does_not_fit_other_frames_or_servos(tmp_path: Path, option: dict[str, Any]) -> None:
     """In our frames it would see and do something else without any error of shape."""
@@ -213,7 +204,6 @@ def test_explain_says_where_a_phc_x_policy_fits(tmp_path: Path, capsys: pytest.C
     assert "kp of" not in text
 
 
-@NO_HANDS_YET
 def test_eval_runs_an_imported_policy_for_both_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     imported(tmp_path)
     swaying_clip().save(tmp_path / "swaying.npz")

@@ -7,12 +7,11 @@ import pytest
 
 from assistmimic_env import pose_errors, rotations
 from assistmimic_env.body import get_body
-from assistmimic_env.layout import HAND_BODIES
 
 DT = 1 / 30
 RNG = np.random.default_rng(11)
 BODY = get_body("smpl24")
-HANDS = BODY.indices(HAND_BODIES)
+HANDS = np.concatenate(BODY.hands)
 TURN = rotations.from_rotation_vector(np.array([0.3, -0.7, 1.1]))
 SHIFT = np.array([0.2, -0.1, 0.2])
 

@@ -148,7 +148,7 @@ def _knees(body: BodySpec, stage: Array, *, lead: int, half: float) -> tuple[Sup
     return tuple(
         Support(
             body="L_Knee" if side > 0 else "R_Knee",
-            position=np.broadcast_to((*place, 0.0, side * half, 0.0), (len(stage), 3)),
+            position=np.broadcast_to(place + np.array([0.0, side * half, 0.0]), (len(stage), 3)),
             weight=course(stage, 20.0, (until, until + 0.14, 0.0)),
         )
         for side, until in ((lead, -0.6), (-lead, 0.14))

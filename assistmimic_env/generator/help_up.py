@@ -1,7 +1,7 @@
 """Procedural motion of two people: helping somebody up from the floor.
 
 The recipient half-kneels, kneels on the heels or sits on the floor, facing +x with the front foot at x = 0, and stands
-up (`floor_starts`). The supporter bends down, takes the forearms from the front or an arm from the side, and
+up (`floor_starts`). The supporter bends down, takes the forearms from the front or an upper arm from the side, and
 straightens. See spec/data.md section 6.
 """
 
@@ -101,7 +101,7 @@ class HelpUpParameters:
     start: Start = "half_kneeling"
     """How the recipient begins."""
     place: Place = "front"
-    """Where the supporter stands: in front, both forearms held; at the side of the rear leg, one arm held."""
+    """Where the supporter stands: in front, both forearms held; at the side of the rear leg, a hand under the upper arm."""
     lead: Lead = "left"
     """The recipient's front foot; after sitting only the supporter's side depends on it."""
     rise_time: float = 5.0
@@ -189,7 +189,7 @@ def help_up(*, seed: int = 0, split: Split = "train", parameters: HelpUpParamete
     """
     chosen = parameters or sample_parameters(seed, split)
     plan = _Plan(parameters=chosen)
-    grip = "both_hands/forearms" if chosen.place == "front" else "both_hands/under_arm"
+    grip = "both_hands/forearms" if chosen.place == "front" else "one_hand/under_arm"
     clip = make_clip(
         plan.motion(),
         name=f"help_up_{split}_{seed:02d}" if parameters is None else "help_up",
@@ -209,7 +209,7 @@ def help_up(*, seed: int = 0, split: Split = "train", parameters: HelpUpParamete
 
 def _description(parameters: HelpUpParameters) -> str:
     start = {"half_kneeling": "half-kneeling", "kneeling": "kneeling on the heels", "sitting": "sitting on the floor"}
-    way = {"front": "from the front, holding both forearms", "side": "from the side, holding one arm with both hands"}
+    way = {"front": "from the front, holding both forearms", "side": "from the side, a hand under the upper arm"}
     return f"Help up from {start[parameters.start]}, {way[parameters.place]} (generated)."
 
 
@@ -284,7 +284,7 @@ def _supporter(plan: _Plan) -> Figure:
         place, yaw = np.array([-0.12, -plan.lead * p.distance]), plan.lead * 0.7
     turn = turned(yaw=yaw)
     local = np.array([[-0.04, 0.15], [0.16, -0.15]]) * scale
-    middle = (*local.mean(axis=0), 0.028 * p.supporter_stature, 0.0)
+    middle = local.mean(axis=0) + np.array([0.028 * p.supporter_stature, 0.0])
     world = [place + rotations.rotate(turn, np.array([*point, 0.0]))[:2] for point in (*local, middle)]
     frames = len(stage)
     pelvis = np.stack([np.full(frames, place[0]), np.full(frames, place[1]), height], axis=-1)
@@ -336,27 +336,19 @@ def _front_holds(bodies: tuple[BodySpec, BodySpec]) -> tuple[Hold, ...]:
 
 
 def _side_holds(bodies: tuple[BodySpec, BodySpec], side: int) -> tuple[Hold, ...]:
-    """The hand next to the recipient is under the upper arm, the other one under the forearm.
+    """The hand next to the recipient is under the upper arm.
 
     Args:
         bodies: Supporter, recipient.
         side: 1 if the supporter is on the recipient's left, -1 on the right.
     """
-    held, near, far = ("L_", "R_", "L_") if side > 0 else ("R_", "L_", "R_")
-    recipient = bodies[_RECIPIENT]
+    held, near = ("L_", "R_") if side > 0 else ("R_", "L_")
     return (
         Hold(
             person=_SUPPORTER,
             side=near,
             partner_body=held + "Shoulder",
-            place=along(recipient, held + "Elbow", 0.5),
-            direction=(0.0, 0.0, -1.0),
-        ),
-        Hold(
-            person=_SUPPORTER,
-            side=far,
-            partner_body=held + "Elbow",
-            place=along(recipient, held + "Wrist", 0.7),
+            place=along(bodies[_RECIPIENT], held + "Elbow", 0.6),
             direction=(0.0, 0.0, -1.0),
         ),
     )

@@ -23,6 +23,7 @@ from ..clip import ROLES, Furniture, PairClip
 from ..errors import ConfigError
 from .clearance import PRESS
 from .floor import (
+    SIDES,
     Figure,
     Foot,
     Hold,
@@ -259,7 +260,7 @@ class _Plan:
 def _pelvis(body: BodySpec, height: float, roll: Array) -> Array:
     """Path of a pelvis that rolls on the lower (right) thigh lying on a bed's top, shape (T, 3) [m]."""
     thigh = radius(body, body.index("R_Hip")) - PRESS
-    hip = rotations.rotate(turned(roll=roll), np.broadcast_to(body.offsets[body.index("R_Hip")], (len(roll), 3)))
+    hip = _hip(body, "R_", np.zeros((len(roll), 3)), roll)
     rolled = np.stack(
         [
             np.full(len(roll), -_PELVIS_TO_EDGE * body.stature / 1.72),
@@ -275,7 +276,7 @@ def _recipient(plan: _Plan) -> Figure:
     """Turns from the side to sitting: the chest leads, the pelvis follows, the lower legs sink."""
     body, phase, frames = plan.bodies[_RECIPIENT], plan.phase, len(plan.phase)
     roll = course(phase, _LYING, (0.28, 0.85, 0.0))
-    chest = course(phase, _LYING, (0.05, 0.7, 0.0))
+    chest = course(phase, _LYING - 0.12, (0.05, 0.7, 0.0))
     head = course(phase, 1.25, (0.0, 0.6, 0.0))
     legs = course(phase, 1.3, (0.1, 0.8, 0.0))
     pelvis = _pelvis(body, plan.parameters.bed_height, roll)
@@ -296,7 +297,7 @@ def _recipient(plan: _Plan) -> Figure:
         balance=np.stack([np.full(frames, np.nan), sitting, np.full(frames, np.nan)], axis=-1),
         balance_weight=np.stack([np.zeros(frames), course(phase, 0.0, (0.45, 0.65, 3.0)), np.zeros(frames)], axis=-1),
         pose=_recipient_pose(body, phase, roll),
-        supports=_arms(plan),
+        supports=(*_arms(plan), *_knees(body, pelvis, roll)),
     )
 
 
@@ -305,14 +306,24 @@ def _hanging_feet(plan: _Plan, pelvis: Array, roll: Array, legs: Array) -> tuple
     body = plan.bodies[_RECIPIENT]
     thigh, shank = bone(body, "L_Knee"), bone(body, "L_Ankle")
     feet = []
-    for side in ("L_", "R_"):
-        hip = pelvis + rotations.rotate(
-            turned(roll=roll), np.broadcast_to(body.offsets[body.index(side + "Hip")], pelvis.shape)
-        )
-        ankle = (*hip, thigh, 0.0, 0.0, *rotations.rotate(turned(roll=legs), np.array([0.0, 0.0, -shank])))
+    down = rotations.rotate(turned(roll=legs), np.broadcast_to([0.0, 0.0, -shank], pelvis.shape))
+    for side in SIDES:
+        ankle = _hip(body, side, pelvis, roll) + np.array([thigh, 0.0, 0.0]) + down
         ankle[:, 2] = np.maximum(ankle[:, 2], ankle_height(body))
         feet.append(Foot(ankle=ankle, rotation=turned(roll=legs)))
     return feet[0], feet[1]
+
+
+def _knees(body: BodySpec, pelvis: Array, roll: Array) -> tuple[Support, ...]:
+    """Thighs lie level on the bed, towards its edge."""
+    forward = np.array([bone(body, "L_Knee"), 0.0, 0.0])
+    return tuple(Support(body=side + "Knee", position=_hip(body, side, pelvis, roll) + forward) for side in SIDES)
+
+
+def _hip(body: BodySpec, side: str, pelvis: Array, roll: Array) -> Array:
+    """Path of a hip joint, shape (T, 3) [m]."""
+    offset = np.broadcast_to(body.offsets[body.index(side + "Hip")], pelvis.shape)
+    return pelvis + rotations.rotate(turned(roll=roll), offset)
 
 
 def _arms(plan: _Plan) -> tuple[Support, ...]:
@@ -325,12 +336,13 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     scale = body.stature / 1.72
     bed, lap = top + radius(body, body.index("R_Elbow")) - PRESS, top + 0.25 * scale
     away = (0.5, 0.85)
-    lift = course(phase, bed, (*away, lap)) + 0.05 * pulse(phase, *away)
+    lift = course(phase, bed, (0.2, 0.5, bed + 0.09 * scale), (*away, lap)) + 0.05 * pulse(phase, *away)
     x, frames = -_PELVIS_TO_EDGE * scale, len(phase)
     wrist = np.stack(
-        [course(phase, x + 0.24 * scale, (*away, x + 0.2)), course(phase, -0.3 * scale, (*away, 0.12)), lift], axis=-1
+        [course(phase, x + 0.23 * scale, (*away, x + 0.2)), course(phase, -0.24 * scale, (*away, 0.12)), lift], axis=-1
     )
-    elbow = np.stack([np.full(frames, np.nan), np.full(frames, np.nan), np.full(frames, bed + 0.008)], axis=-1)
+    elbow = np.broadcast_to([x + 0.22 * scale, -0.5 * scale, bed + 0.008], (frames, 3))
+    shoulder = np.broadcast_to([np.nan, np.nan, top + radius(body, body.index("R_Shoulder"))], (frames, 3))
     held = np.stack(
         [
             course(phase, 0.0, (0.1, 0.8, 0.06)),
@@ -342,6 +354,7 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     return (
         Support(body="R_Wrist", position=wrist, weight=course(phase, 10.0, (*away, 3.0))),
         Support(body="R_Elbow", position=elbow, weight=course(phase, 8.0, (0.1, 0.35, 0.0))),
+        Support(body="R_Shoulder", position=shoulder, weight=course(phase, 6.0, (0.02, 0.22, 0.0))),
         Support(body="L_Wrist", position=held, weight=2.0),
     )
 

@@ -436,7 +436,10 @@ class EnvConfig:
     """One environment's settings.
 
     Attributes:
-        body: Humanoid, one of ``assistmimic_env.body.body_names()``.
+        body: Humanoid, one of ``assistmimic_env.body.body_names()``; clips of others are converted
+            (``body_change``).
+        fingers: ``free``, or ``frozen``: their servos hold the reference pose, and what an action says about bodies
+            beyond the wrists is ignored and remembered as 0. Sizes of actions and observations stay.
         actuation: Servo law: ``so3`` (orientation servo, torque-norm limit) or ``expmap`` (PHC's, per component).
         frames: Body frames in whose axes people see rotations and act: ``upright`` (ours) or ``smpl`` (those of
             policies that were trained on PHC's SMPL-X humanoid); see ``frames``. The physics is the same.
@@ -464,6 +467,7 @@ class EnvConfig:
     """
 
     body: str = "smpl24"
+    fingers: Literal["free", "frozen"] = "free"
     actuation: ActuationLaw = "so3"
     frames: BodyFrames = "upright"
     physics: PhysicsConfig = PhysicsConfig()
@@ -488,6 +492,7 @@ class EnvConfig:
         """Check ranges."""
         for name in ("solo", "partner_observations", "kinematic_recipient"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
+        _require_choice("fingers", self.fingers, ("free", "frozen"))
         _require_choice("actuation", self.actuation, ("so3", "expmap"))
         _require_choice("frames", self.frames, ("upright", "smpl"))
         _require_choice("start", self.start, ("uniform", "first"))

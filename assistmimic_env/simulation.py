@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from . import rotations
 from .actuation import action_scale, action_to_target, target_to_action
+from .body_change import on_body
 from .clearance import Clearance
 from .clip import PairClip
 from .config import EnvConfig
 from .disturbances import Disturbances
 from .episodes import Book, Episodes
-from .errors import ConfigError
 from .grip import make_grip, setting_holds
 from .hands import Hands
 from .observer import Observer
@@ -87,7 +87,7 @@ class PairSimulation:
     """N worlds in which a supporter and a recipient track their halves of a clip.
 
     Args:
-        clips: Motion; every world plays one of them per episode.
+        clips: Motion; every world plays one of them per episode. Clips of other bodies are put on ``config.body``.
         num_worlds: N.
         config: The task.
         threads: C threads of the physics; 0 means all CPUs.
@@ -110,8 +110,7 @@ class PairSimulation:
         self.num_worlds = num_worlds
         self.auto_reset = auto_reset
         self.max_steps: int | None = None
-        self.reference = build_reference(clips)
-        self._check_body()
+        self.reference = build_reference([on_body(clip, config.body) for clip in clips])
         self.scene = build_scene(
             [self._setting(clip) for clip in self.reference.clips],
             physics=config.physics,
@@ -121,6 +120,7 @@ class PairSimulation:
         )
         self.body = self.scene.body
         self.action_scale = action_scale(self.body)
+        self._frozen = self._frozen_joints()
         self.worlds = Worlds(self.scene, num_worlds, threads=threads)
         self._grip = make_grip(self.worlds, self.reference, config.grip)
         hands = Hands([setting.bodies for setting in self.scene.settings])
@@ -140,13 +140,10 @@ class PairSimulation:
         self._book = Book.empty(num_worlds, self.body.num_dofs, self.layout.size, latency)
         self._everyone = np.arange(num_worlds)
 
-    def _check_body(self) -> None:
-        found = self.reference.clips[0].body
-        if found != self.config.body:
-            raise ConfigError(
-                f"the clip '{self.reference.clips[0].name}' was made for the body '{found}', the environment uses "
-                f"'{self.config.body}'. Pass body='{found}', or clips made for '{self.config.body}'."
-            )
+    def _frozen_joints(self) -> Ids:
+        """Joints whose servos hold the reference, shape (K,)."""
+        beyond = np.concatenate([hand[1:] for hand in self.body.hands]) - 1
+        return beyond if self.config.fingers == "frozen" else beyond[:0]
 
     def _setting(self, clip: PairClip) -> Setting:
         config, (supporter, recipient) = self.config, clip.bodies
@@ -258,12 +255,12 @@ class PairSimulation:
             frame = uniform if self.config.start == "uniform" else np.zeros_like(last_start)
         frame = np.clip(frame, 0, last_start)
         row = self.reference.row(chosen, frame)
-        qpos, qvel, targets = self._noisy(ids, chosen, row) if state is None else self._given(state, len(ids))
+        qpos, qvel, targets = self._noisy(ids, chosen, row) if state is None else self._given(state, row)
         self._set_strength(ids, chosen)  # before the forces of the first observation
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         self._book.begin(ids, chosen, frame)
         if state is not None:
-            self._book.previous_action[ids] = state.action
+            self._remember(state.action, ids)
         if self.config.randomisation.latency:
             self._book.delay[ids] = self._disturbances.latency(self._streams, ids)
             self._book.pending[ids] = targets[:, None]
@@ -282,10 +279,25 @@ class PairSimulation:
         limit[:, 1] *= limit_factor[:, None]
         self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 
-    def _given(self, state: PhysicalState, count: int) -> tuple[Array, Array, Array]:
+    def _commanded(self, action: Array, row: Ids) -> Array:
+        """Servo targets (n, 2, J - 1, 3) [rad] of actions; frozen joints hold reference rows, shape (n,)."""
+        targets = self.targets_of(action)
+        if self._frozen.size:
+            targets[:, :, self._frozen] = self.reference.target[row][:, :, self._frozen]
+        return targets
+
+    def _remember(self, action: Array, ids: Ids | slice) -> None:
+        """Keep the actions (n, 2, 3 (J - 1)) of some worlds, clipped, without frozen joints."""
+        remembered = self._book.previous_action
+        remembered[ids] = np.clip(action, -1.0, 1.0)
+        if self._frozen.size:
+            remembered.reshape(self.num_worlds, 2, -1, 3)[:, :, self._frozen] = 0.0
+
+    def _given(self, state: PhysicalState, row: Ids) -> tuple[Array, Array, Array]:
         """Generalised positions and velocities and servo targets of given states."""
+        count = len(row)
         state.check(count, self.body.num_bodies)
-        targets = self.targets_of(state.action)
+        targets = self._commanded(state.action, row)
         return state.qpos, state.qvel, targets.reshape(count, 2, -1)
 
     def _noisy(self, ids: Ids, clip: Ids, row: Ids) -> tuple[Array, Array, Array]:
@@ -327,8 +339,8 @@ class PairSimulation:
         previous_action = book.previous_action
         if self._rewarder.wants_previous_action:
             previous_action = previous_action.copy()
-        np.clip(action, -1.0, 1.0, out=book.previous_action)
-        targets = self.targets_of(book.previous_action)
+        self._remember(np.asarray(action), slice(None))
+        targets = self._commanded(book.previous_action, self.reference.row(book.clip, book.frame + 1))
         if self.config.randomisation.latency:
             targets = book.delayed(targets.reshape(self.num_worlds, 2, -1))
         push = self._disturbances.pushes(self._streams, self._everyone)

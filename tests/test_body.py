@@ -30,7 +30,7 @@ from assistmimic_env.body import (
 )
 from assistmimic_env.clip import PairClip
 from assistmimic_env.config import Impairment
-from assistmimic_env.errors import ConfigError
+from assistmimic_env.errors import ClipError, ConfigError
 from assistmimic_env.scene import Setting
 from assistmimic_env.strength import impaired
 from assistmimic_env.worlds import Worlds
@@ -337,7 +337,7 @@ def test_a_registered_body_can_be_sized_and_simulated() -> None:
     rewards = env.step({agent: np.zeros(72) for agent in env.agents})[1]
     assert observations["recipient"].shape == (env.layout.size,)
     assert rewards["recipient"] > 0.5
-    with pytest.raises(ConfigError, match="made for the body 'smpl24'"):
+    with pytest.raises(ClipError, match=r"made for the body 'smpl24'.* than the hands: Cap\."):
         make("AssistMimic/SitToStand-v0", body="capped")
 
 

@@ -57,6 +57,7 @@ class BenchmarkConfig:
 
     Attributes:
         env_id: Environment.
+        body: Humanoid of all parts but the comparison of bodies, which is made where this is not ``smpl24``.
         num_envs: Worlds of the vector measurement.
         threads: Physics threads of the vector measurement.
         blocks: Alternations between full steps and bare physics.
@@ -65,6 +66,7 @@ class BenchmarkConfig:
     """
 
     env_id: str = "AssistMimic/PullUp-v0"
+    body: str = "smpl24"
     num_envs: int = 64
     threads: int = 2
     blocks: int = 8
@@ -86,7 +88,8 @@ def run_benchmark(
         default settings, 1 would be free (``ratio_to_persistent`` compares with a persistent batch, which is faster
         and what ``Worlds`` uses). ``vector_ratio_method`` and ``vector_ratio_randomised``: the first one with
         ``METHOD`` and with ``RANDOMISED``. ``humanoid_ratio``: steps per second and humanoid against Gymnasium's
-        ``Humanoid-v5``. ``growth``: time and memory per world against N. The raw numbers are beside them.
+        ``Humanoid-v5``. ``bodies``: steps per second of the humanoid, free and with frozen fingers, against those of
+        ``smpl24``, or ``None``. ``growth``: time and memory per world against N. The raw numbers are beside them.
     """
     config = BenchmarkConfig() if config is None else config
     log(f"vector environment, {config.num_envs} worlds on {config.threads} threads")
@@ -99,9 +102,14 @@ def run_benchmark(
     humanoid = _humanoid_rate(steps=config.blocks * config.steps * 5)
     log(f"growth with the number of worlds: {', '.join(map(str, config.growth))}")
     growth = [_growth(config, worlds) for worlds in config.growth]
+    bodies = None
+    if config.body != "smpl24":
+        log(f"{config.body} against smpl24")
+        bodies = _compare_bodies(config)
     per_humanoid = 2.0 * parallel["steps_per_second"]
     return {
         "env_id": config.env_id,
+        "body": config.body,
         "vector_ratio": vector["ratio"],
         "vector_ratio_method": method["ratio"],
         "vector_ratio_randomised": randomised["ratio"],
@@ -113,6 +121,7 @@ def run_benchmark(
         "parallel": parallel,
         "humanoid_v5_steps_per_second": humanoid,
         "humanoid_steps_per_second": per_humanoid,
+        "bodies": bodies,
         "growth": growth,
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "mujoco": mujoco.__version__},
     }
@@ -124,6 +133,7 @@ def _feed_forward(simulation: PairSimulation) -> Array:
 
 
 def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:
+    options = {"body": config.body, **options}
     env = registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads, **options)
     env.reset(seed=0)
 
@@ -137,7 +147,7 @@ def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:
 
 
 def _parallel_ratio(config: BenchmarkConfig) -> dict[str, float]:
-    env = registry.make(config.env_id)
+    env = registry.make(config.env_id, body=config.body)
     env.reset(seed=0)
 
     def step(action: Array) -> float:
@@ -234,7 +244,8 @@ def _humanoid_rate(*, steps: int) -> float | None:
 def _growth(config: BenchmarkConfig, worlds: int) -> dict[str, float]:
     gc.collect()
     before = _resident_bytes()
-    env = registry.make_vec(config.env_id, num_envs=worlds, threads=min(config.threads, worlds))
+    threads = min(config.threads, worlds)
+    env = registry.make_vec(config.env_id, num_envs=worlds, threads=threads, body=config.body)
     env.reset(seed=0)
     actions = _feed_forward(env.simulation)
     elapsed = [_timed_step(env, actions) for _ in range(max(8, 1024 // worlds))]
@@ -242,6 +253,29 @@ def _growth(config: BenchmarkConfig, worlds: int) -> dict[str, float]:
         "num_envs": worlds,
         "microseconds_per_world_step": float(1e6 * np.mean(elapsed[2:]) / worlds),
         "megabytes_per_world": (_resident_bytes() - before) / worlds / 2**20,
+    }
+
+
+def _compare_bodies(config: BenchmarkConfig) -> dict[str, dict[str, float]]:
+    """Full steps of the humanoid, with free and with frozen fingers, in blocks that alternate with ``smpl24``."""
+    options = {"smpl24": {"body": "smpl24"}} | {
+        f"{config.body}, {fingers}": {"body": config.body, "fingers": fingers} for fingers in ("free", "frozen")
+    }
+    envs = {
+        name: registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads, **chosen)
+        for name, chosen in options.items()
+    }
+    actions = {name: _feed_forward(env.simulation) for name, env in envs.items()}
+    elapsed: dict[str, list[float]] = {name: [] for name in envs}
+    for env in envs.values():
+        env.reset(seed=0)
+    for _ in range(config.blocks + 1):
+        for name, env in envs.items():
+            elapsed[name] += [_timed_step(env, actions[name]) for _ in range(config.steps)]
+    seconds = {name: float(np.mean(times[config.steps :])) for name, times in elapsed.items()}
+    return {
+        name: {"steps_per_second": config.num_envs / mean, "over_smpl24": seconds["smpl24"] / mean}
+        for name, mean in seconds.items()
     }
 
 

@@ -68,8 +68,15 @@ def expand(policy: Policy, interface: Mapping[str, Any]) -> Policy:
         A policy that ignores all blocks that the given one does not know; the same object if it knows all.
 
     Raises:
-        PolicyError: A block of the policy is missing in the environment.
+        PolicyError: It moves another body, or a block of the policy is missing in the environment.
     """
+    body = interface.get("body", policy.card.body)
+    if policy.card.body != body:
+        raise PolicyError(
+            f"{policy.source} moves the body '{policy.card.body}', this environment has '{body}'. Use it "
+            f"with body={policy.card.body}; for '{body}', start from feedforward or random, or from a "
+            "policy of that body (assistmimic import-phc converts PHC's)."
+        )
     blocks: Blocks = {name: (int(ends[0]), int(ends[1])) for name, ends in interface["observation_layout"].items()}
     if dict(policy.card.observation_layout) == dict(blocks):
         return policy

@@ -9,11 +9,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from assistmimic_env.errors import ConfigError
+
 
 def bench(
     what: Annotated[Literal["env", "train", "grip"], tyro.conf.Positional] = "env",
     *,
     env: str = "AssistMimic/PullUp-v0",
+    body: str = "smpl24",
     worlds: int | None = None,
     threads: int = 2,
     out: Path | None = None,
@@ -30,13 +33,19 @@ def bench(
     Args:
         what: env, train or grip.
         env: Environment id (list them: assistmimic info).
+        body: Humanoid of `env`, e.g. smpl52; another one than smpl24 is also compared with smpl24.
         worlds: Worlds of the vector environment; by default 64, 96 for train, 16 for grip.
         threads: Its physics threads; for train, the number of processes of remote samplers.
         out: Write the report to this JSON file.
         json: Print one JSON object instead of the main figures.
     """
-    measure = {"env": _environment, "train": _training, "grip": _grip}[what]
-    report, lines = measure(env, worlds, threads)
+    if body != "smpl24" and what != "env":
+        raise ConfigError(f"--body {body}: bench {what} always measures smpl24. Leave it out, or use bench env.")
+    report, lines = {
+        "env": lambda: _environment(env, body, worlds, threads),
+        "train": lambda: _training(env, worlds, threads),
+        "grip": lambda: _grip(worlds),
+    }[what]()
     text = json_module.dumps(report, indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +53,10 @@ def bench(
     print(text if json else "\n".join(lines))
 
 
-def _environment(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+def _environment(env: str, body: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
     from assistmimic_env.benchmark import BenchmarkConfig, run_benchmark
 
-    config = BenchmarkConfig(env_id=env, num_envs=worlds or 64, threads=threads)
+    config = BenchmarkConfig(env_id=env, body=body, num_envs=worlds or 64, threads=threads)
     report = run_benchmark(config, log=_log)
     return report, _lines(report, config.num_envs)
 
@@ -67,7 +76,7 @@ def _training(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any
     ]
 
 
-def _grip(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+def _grip(worlds: int | None) -> tuple[dict[str, Any], list[str]]:
     from assistmimic_env.grip_benchmark import GripBenchmark, run_benchmark
 
     report = run_benchmark(GripBenchmark(num_envs=worlds or 16), log=_log)
@@ -97,6 +106,10 @@ def _lines(report: dict[str, Any], worlds: int) -> list[str]:
         f"parallel ratio  {report['parallel_ratio']:.2f}  the same for the PettingZoo environment, one world",
         f"humanoid ratio  {'-' if humanoid is None else format(humanoid, '.2f')}"
         "  steps per second and person against Gymnasium's Humanoid-v5",
+        *(
+            f"{name:<15} {one['over_smpl24']:.2f}  steps per second against smpl24 ({one['steps_per_second']:.0f})"
+            for name, one in (report["bodies"] or {}).items()
+        ),
         *(
             f"{one['num_envs']:>6} worlds   {one['microseconds_per_world_step']:.0f} us per world and step, "
             f"{one['megabytes_per_world']:.2f} MB per world"

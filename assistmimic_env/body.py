@@ -40,8 +40,8 @@ class Grasp:
 
     Attributes:
         body: Index of the body that holds.
-        point: Middle of the fingers at rest, in that body's frame [m].
-        radius: Of the fingers: distance of the point from what is held, when they touch [m].
+        point: Middle of the fingers at rest, without the thumb, in that body's frame [m].
+        radius: Half the thickness of the hand: distance of the point from what is held, when they touch [m].
     """
 
     body: int
@@ -174,16 +174,26 @@ class BodySpec:
                 found.append(body)
         return np.array(found, dtype=np.intp)
 
+    def axis(self, body: int) -> tuple[Array, Array, float]:
+        """What a body is touched along: ends (3,) of its first capsule's axis, in its frame [m], and the radius [m].
+
+        The axis of a palm whose fingers are other bodies goes on to where it holds.
+        """
+        geom = next(geom for geom in self.geoms if geom.body == body)
+        palm = next((g for g in self.grasps if g.body == body and joint_kind(self.names[body]) == "Wrist"), None)
+        return np.array(geom.start), np.array(geom.end if palm is None else palm.point), geom.radius
+
     def _grasp(self, body: int) -> Grasp:
         """At the middle of the geoms beyond the palm, weighted by mass."""
-        beyond = [b for b in self._beyond(body) if joint_kind(self.names[b]) != "Wrist"]
+        beyond = [b for b in self._beyond(body) if not joint_kind(self.names[b]).startswith(("Wrist", "Thumb"))]
         geoms = [geom for geom in self.geoms if geom.body in beyond]
         mass = np.array([geom.mass for geom in geoms])
         weight = mass / mass.sum()
         origin = [self.rest_positions[geom.body] - self.rest_positions[body] for geom in geoms]
         middle = np.array([0.5 * (np.array(geom.start) + np.array(geom.end)) for geom in geoms]) + origin
         x, y, z = (float(value) for value in weight @ middle)
-        return Grasp(body=body, point=(x, y, z), radius=float(weight @ [geom.radius for geom in geoms]))
+        radius = next(geom.radius for geom in self.geoms if geom.body == body)
+        return Grasp(body=body, point=(x, y, z), radius=radius)
 
     def with_offsets(self, offsets: Array, *, mass: float | None = None) -> BodySpec:
         """The same humanoid on other bones; capsules and inertias follow.

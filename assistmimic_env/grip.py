@@ -82,7 +82,7 @@ def _clip_hold(clip: PairClip, key: Key, contacts: list[Contact]) -> Hold:
     world = clip.position[frame, role, hand] + rotations.rotate(clip.rotation[frame, role, hand], point)
     local = world - clip.position[frame, 1 - role, target]
     local = rotations.inverse_rotate(clip.rotation[frame, 1 - role, target], local)
-    first, last, partner_radius = _axis(partner, target)
+    first, last, partner_radius = partner.axis(target)
     return Hold(
         key=key,
         point=_point(point),
@@ -101,7 +101,7 @@ def possible_holds(bodies: tuple[BodySpec, BodySpec]) -> tuple[Hold, ...]:
     ):
         own, partner = bodies[ROLES.index(role)], bodies[1 - ROLES.index(role)]
         point, radius = _holding(own, own.index(hand))
-        first, last, partner_radius = _axis(partner, partner.index(target))
+        first, last, partner_radius = partner.axis(partner.index(target))
         hold = Hold(
             key=(role, hand, target),
             point=_point(point),
@@ -213,24 +213,18 @@ def make_grip(worlds: Worlds, reference: Reference, config: GripConfig) -> Grip 
     return (Grip if config.mode == "reference" else AutomaticGrip)(worlds, reference, config)
 
 
-def _axis(body: BodySpec, index: int) -> tuple[Array, Array, float]:
-    """Ends [m] and radius [m] of a body's first capsule, in its frame."""
-    geom = next(geom for geom in body.geoms if geom.body == index)
-    return np.array(geom.start), np.array(geom.end), geom.radius
-
-
 def _holding(body: BodySpec, hand: int) -> tuple[Array, float]:
     """Where a body of a hand holds, in its frame [m], and the radius there [m]."""
     for grasp in body.grasps:
         if grasp.body == hand:
             return np.array(grasp.point), grasp.radius
-    start, end, radius = _axis(body, hand)
+    start, end, radius = body.axis(hand)
     return 0.5 * (start + end), radius
 
 
 def _partner_axis(bodies: Sequence[BodySpec], key: Key) -> tuple[Array, Array]:
     partner = bodies[1 - ROLES.index(key[0])]
-    return _axis(partner, partner.index(key[2]))[:2]
+    return partner.axis(partner.index(key[2]))[:2]
 
 
 def _point(vector: Array) -> Point:

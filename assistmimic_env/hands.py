@@ -74,12 +74,9 @@ class Hands:
 
 
 def _axes(body: BodySpec, chosen: Ids) -> tuple[Array, Array, Array]:
-    """Ends (k, 3) [m] and radii (k,) [m] of the first capsule of some bodies, in their frames."""
-    first = {geom.body: geom for geom in reversed(body.geoms)}
-    geoms = [first[int(index)] for index in chosen]
-    ends = (np.array([getattr(geom, name) for geom in geoms], dtype=np.float64) for name in ("start", "end"))
-    start, end = ends
-    return start, end, np.array([geom.radius for geom in geoms])
+    """Ends (k, 3) [m] and radii (k,) [m] of the axes of some bodies (``BodySpec.axis``), in their frames."""
+    start, end, radius = zip(*(body.axis(int(index)) for index in chosen), strict=True)
+    return np.stack(start), np.stack(end), np.array(radius)
 
 
 def _turned(matrix: Array, vector: Array) -> Array:

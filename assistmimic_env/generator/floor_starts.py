@@ -94,12 +94,18 @@ def from_kneeling(body: BodySpec, stage: Array, *, lead: int, spacing: float) ->
         stage,
         knee - 0.22 * scale,
         (-0.95, -0.5, knee - 0.05),
-        (-0.15, 0.28, -0.15 * scale),
+        (-0.2, 0.0, knee + 0.03),
+        (0.0, 0.28, -0.15 * scale),
         (0.2, 0.46, -0.02 * scale),
-        (0.5, 0.9, 0.0),
+        (0.5, 0.9, 0.015),
     )
     balance_x = course(
-        stage, knee - 0.14 * scale, (-0.95, -0.5, knee - 0.07), (-0.15, 0.3, -0.05), (0.2, 0.44, 0.03 * scale)
+        stage,
+        knee - 0.14 * scale,
+        (-0.95, -0.5, knee - 0.07),
+        (-0.2, 0.0, knee + 0.13),
+        (0.0, 0.3, -0.05),
+        (0.2, 0.44, 0.035 * scale),
     )
     balance_y = course(
         stage, 0.0, (-0.9, -0.5, -lead * half), (-0.15, 0.05, 0.0), (0.05, 0.44, lead * half), (0.8, 1.0, 0.0)
@@ -185,16 +191,18 @@ def from_sitting(body: BodySpec, stage: Array, *, spacing: float) -> Figure:
     seated = radius(body, 0) - PRESS
     drawn = -float(np.sqrt(thigh**2 + shank**2 - 2.0 * thigh * shank * np.cos(np.pi - 2.42)))
     scale = _scale(body)
-    lean = course(stage, 0.45, (0.0, 0.36, 1.2), (0.42, 0.95, 0.04))
+    lean = course(stage, 0.45, (0.0, 0.36, 1.1), (0.42, 0.95, 0.04))
     height = course(stage, seated, (0.3, 0.95, 0.985 * body.rest_height))
-    forward = course(stage, drawn, (0.28, 0.8, 0.0))
-    balance = course(stage, drawn + 0.12, (0.0, 0.42, -0.005), (0.38, 0.8, 0.02 * scale))
+    forward = course(stage, drawn, (0.28, 0.8, 0.015))
+    balance = course(stage, drawn + 0.12, (0.0, 0.42, 0.005), (0.38, 0.8, 0.035 * scale))
     splay = 0.5
-    apart = course(stage, 0.29 * scale, (0.5, 0.95, half))
+    apart = course(stage, 0.33 * scale, (0.5, 0.95, half))
     return Figure(
         body=body,
         pelvis=_track(frames, forward, 0.0, np.maximum(height, ankle)),
-        pelvis_weight=np.stack([course(stage, 4.0, (0.25, 0.45, 0.5)), np.full(frames, 1.5), np.full(frames, 5.0)], -1),
+        pelvis_weight=np.stack(
+            [course(stage, 4.0, (0.25, 0.45, 0.5), (0.7, 0.95, 1.5)), np.full(frames, 1.5), np.full(frames, 5.0)], -1
+        ),
         turns=_trunk_turns(lean),
         feet=(
             flat_foot(body, (0.0, half), yaw=splay, frames=frames),

@@ -85,8 +85,8 @@ TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
 """Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
 
 _FOOT_SPACING: Mapping[Start, Range] = {
-    "half_kneeling": (0.22, 0.26),
-    "kneeling": (0.22, 0.26),
+    "half_kneeling": (0.26, 0.3),
+    "kneeling": (0.26, 0.3),
     "sitting": (0.34, 0.38),
 }
 _DISTANCE: Mapping[Place, Range] = {"front": (0.70, 0.76), "side": (0.48, 0.52)}
@@ -101,14 +101,15 @@ class HelpUpParameters:
     start: Start = "half_kneeling"
     """How the recipient begins."""
     place: Place = "front"
-    """Where the supporter stands: in front, both forearms held; at the side of the rear leg, a hand under the upper arm."""
+    """Where the supporter stands: in front, both forearms held; at the side of the rear leg, a hand under the upper
+    arm."""
     lead: Lead = "left"
     """The recipient's front foot; after sitting only the supporter's side depends on it."""
     rise_time: float = 5.0
     """From half-kneeling or sitting to standing; from kneeling the whole motion takes twice as long."""
     distance: float = 0.72
     """From the recipient's front ankle to the supporter's pelvis: forwards, or sideways from the middle."""
-    foot_spacing: float = 0.24
+    foot_spacing: float = 0.28
     """Between the recipient's ankles."""
     recipient_stature: float = 1.72
     recipient_mass: float = 70.0

@@ -288,8 +288,8 @@ def _recipient(plan: _Plan) -> Figure:
         pelvis_weight=(5.0, 5.0, 8.0),
         turns={
             "Pelvis": turned(roll=roll),
-            "Chest": turned(roll=chest, pitch=lean),
-            "Head": turned(roll=head, pitch=0.3 * lean),
+            "Chest": rotations.multiply(turned(roll=chest), turned(pitch=lean)),
+            "Head": rotations.multiply(turned(roll=head), turned(pitch=0.3 * lean)),
         },
         turn_weight={"Pelvis": (4.0, 1.5, 4.0), "Chest": (2.0, 1.0, 1.0), "Head": (0.5, 0.4, 0.5)},
         feet=_hanging_feet(plan, pelvis, roll, legs),
@@ -341,7 +341,14 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     wrist = np.stack(
         [course(phase, x + 0.23 * scale, (*away, x + 0.2)), course(phase, -0.24 * scale, (*away, 0.12)), lift], axis=-1
     )
-    elbow = np.broadcast_to([x + 0.22 * scale, -0.5 * scale, bed + 0.008], (frames, 3))
+    elbow = np.stack(
+        [
+            np.full(frames, x + 0.22 * scale),
+            course(phase, -0.5 * scale, (0.15, 0.5, -0.3 * scale)),
+            course(phase, bed + 0.008, (0.15, 0.5, bed + 0.25 * scale)),
+        ],
+        axis=-1,
+    )
     shoulder = np.broadcast_to([np.nan, np.nan, top + radius(body, body.index("R_Shoulder"))], (frames, 3))
     held = np.stack(
         [
@@ -353,7 +360,7 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     )
     return (
         Support(body="R_Wrist", position=wrist, weight=course(phase, 10.0, (*away, 3.0))),
-        Support(body="R_Elbow", position=elbow, weight=course(phase, 8.0, (0.1, 0.35, 0.0))),
+        Support(body="R_Elbow", position=elbow, weight=course(phase, 6.0, (0.3, 0.7, 0.0))),
         Support(body="R_Shoulder", position=shoulder, weight=course(phase, 6.0, (0.02, 0.22, 0.0))),
         Support(body="L_Wrist", position=held, weight=2.0),
     )

@@ -196,7 +196,7 @@ def test_mistakes_are_one_line(words: list[str], hint: str, capsys: pytest.Captu
         (SIT, {"frobnicate": 1}, {}, "the environment on its card cannot be made"),
         ("Clinic/Gone-v3", {}, {}, "there is no environment 'Clinic/Gone-v3'"),
         (SIT, {}, {"layout_version": 99}, "layout_version is 99 in the policy"),
-        (SIT, {}, {"body": "smpl52"}, "body is smpl52 in the policy, smpl24 in the environment"),
+        (SIT, {}, {"body": "smpl52"}, "moves the body 'smpl52', this environment has 'smpl24'"),
         (SIT, {}, {"control_dt": 0.02}, "control_dt is 0.02 in the policy"),
     ],
 )

@@ -129,7 +129,7 @@ def test_unknown_option_of_the_other_views_is_answered_too() -> None:
         make_single("PullUp", partnr="hold")
 
 
-@pytest.mark.parametrize("body", ["smpl52", "smpl2"])
+@pytest.mark.parametrize("body", ["smpl42", "smpl2"])
 def test_unknown_body_is_one_clear_error(body: str) -> None:
     with pytest.raises(AssistMimicError, match=f"'{body}'"):
         make("PullUp", body=body)

@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from assistmimic_env.errors import ConfigError
-
 
 def bench(
     what: Annotated[Literal["env", "train", "grip"], tyro.conf.Positional] = "env",
@@ -39,6 +37,8 @@ def bench(
         out: Write the report to this JSON file.
         json: Print one JSON object instead of the main figures.
     """
+    from assistmimic_env.errors import ConfigError
+
     if body != "smpl24" and what != "env":
         raise ConfigError(f"--body {body}: bench {what} always measures smpl24. Leave it out, or use bench env.")
     report, lines = {

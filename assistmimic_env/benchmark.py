@@ -258,7 +258,7 @@ def _growth(config: BenchmarkConfig, worlds: int) -> dict[str, float]:
 
 def _compare_bodies(config: BenchmarkConfig) -> dict[str, dict[str, float]]:
     """Full steps of the humanoid, with free and with frozen fingers, in blocks that alternate with ``smpl24``."""
-    options = {"smpl24": {"body": "smpl24"}} | {
+    options: dict[str, dict[str, Any]] = {"smpl24": {"body": "smpl24"}} | {
         f"{config.body}, {fingers}": {"body": config.body, "fingers": fingers} for fingers in ("free", "frozen")
     }
     envs = {

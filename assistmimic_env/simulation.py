@@ -339,7 +339,7 @@ class PairSimulation:
         previous_action = book.previous_action
         if self._rewarder.wants_previous_action:
             previous_action = previous_action.copy()
-        self._remember(np.asarray(action), slice(None))
+        self._remember(np.asarray(action, dtype=np.float64), slice(None))
         targets = self._commanded(book.previous_action, self.reference.row(book.clip, book.frame + 1))
         if self.config.randomisation.latency:
             targets = book.delayed(targets.reshape(self.num_worlds, 2, -1))

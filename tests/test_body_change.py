@@ -192,13 +192,15 @@ def test_following_the_reference_keeps_the_people_with_either_body(body: str) ->
     simulation = make_registered("SitToStand-v0", num_envs=4, threads=2, **options).simulation
     simulation.seed(np.arange(4))
     simulation.reset(np.arange(4), frame=np.array([0, 20, 40, 60]))
+    errors = []
     for _ in range(30):
         target = simulation.reference.target[simulation.reference.row(simulation.clip, simulation.frame + 1)]
         transition = simulation.step(simulation.actions_for(target))
         assert not transition.physics_error.any()
         assert np.isfinite(transition.reward).all()
         assert {"contact", "assist"} <= set(transition.terms)
-    assert transition.tracking.tracking_error.mean() < 0.1
+        errors.append(transition.tracking.tracking_error.mean())
+    assert errors[-1] < 0.1
 
 
 # --- frozen fingers -------------------------------------------------------------------------------------------
@@ -214,8 +216,8 @@ def trembling(fingers: str, seed: int, *, body: str = "smpl52") -> tuple[np.ndar
     for _ in range(10):
         action = simulation.actions_for(target).reshape(2, 2, -1, 3)
         action[:, :, beyond] = rng.uniform(-0.5, 0.5, (2, 2, len(beyond), 3))
-        observation = simulation.step(action.reshape(2, 2, -1)).observation
-    return observation, simulation
+        simulation.step(action.reshape(2, 2, -1))
+    return simulation.observation.copy(), simulation
 
 
 @pytest.mark.parametrize("body", body_names())

@@ -171,7 +171,8 @@ def sample_parameters(
     drawn = {name: round(float(value), 3) for name, value in drawn.items()}
     for role in ROLES:
         drawn[f"{role}_mass"] = round(float(rng.uniform(*_BODY_MASS_INDEX) * drawn[f"{role}_stature"] ** 2), 1)
-    return replace(HelpUpParameters(**drawn), **words)
+    values: dict[str, Any] = {**words, **drawn}
+    return HelpUpParameters(**values)
 
 
 def help_up(*, seed: int = 0, split: Split = "train", parameters: HelpUpParameters | None = None) -> PairClip:

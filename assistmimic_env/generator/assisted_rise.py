@@ -11,8 +11,9 @@ from types import MappingProxyType
 
 from ..clip import PairClip
 from .holds import GripName, Hands, Side
+from .parameters import Range, Split, check_sample
 from .seated_motion import seated_clip
-from .seated_parameters import Range, SeatedParameters, Split, check_sample, draw
+from .seated_parameters import SeatedParameters, draw_seated
 
 NAME = "assisted_rise"
 """Of the family."""
@@ -66,7 +67,7 @@ def sample_parameters(
     Raises:
         ConfigError: Unknown split, negative seed, or no such hold.
     """
-    return draw(NAME, seed, split, train=TRAIN_RANGES, test=TEST_RANGES, side=side, hands=hands, grip=grip)
+    return draw_seated(NAME, seed, split, train=TRAIN_RANGES, test=TEST_RANGES, side=side, hands=hands, grip=grip)
 
 
 def assisted_rise(

@@ -8,7 +8,7 @@ straightens. See spec/data.md section 6.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
-from ..body import BodySpec, get_body
-from ..clip import ROLES, PairClip
-from ..errors import ConfigError
+from ..body import BodySpec
+from ..clip import PairClip
 from .floor import (
     Figure,
     Hold,
@@ -33,34 +32,29 @@ from .floor import (
 )
 from .floor_starts import KNEELING, from_kneeling, from_sitting
 from .motion import Motion, make_clip, origin
+from .parameters import PEOPLE, Range, Split, check_ranges, check_word, draw, generator_of, pair_bodies
 from .poses import PELVIS_SHARE, arms, bent
 from .timing import FPS, REST_FRAMES, minimum_jerk
 
 __all__ = ["NAME", "RANGES", "TEST_RANGES", "TRAIN_RANGES", "HelpUpParameters", "help_up", "sample_parameters"]
 
 Array = NDArray[Any]
-Split = Literal["train", "test"]
 Start = Literal["half_kneeling", "kneeling", "sitting"]
 Place = Literal["front", "side"]
 Lead = Literal["left", "right"]
-Range = tuple[float, float]
 
 NAME = "help_up"
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
 
 _SUPPORTER, _RECIPIENT = range(2)
-_BODY_MASS_INDEX: Range = (21.0, 27.0)
 
 RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "rise_time": (2.0, 8.0),
         "distance": (0.4, 0.85),
         "foot_spacing": (0.12, 0.45),
-        "recipient_stature": (1.45, 2.0),
-        "recipient_mass": (35.0, 150.0),
-        "supporter_stature": (1.5, 2.0),
-        "supporter_mass": (40.0, 150.0),
+        **PEOPLE,
         "hold_start": (0.0, 5.0),
         "hold_end": (0.5, 10.0),
     }
@@ -123,17 +117,8 @@ class HelpUpParameters:
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name, allowed in (("start", Start), ("place", Place), ("lead", Lead)):
-            _check_word(name, getattr(self, name), get_args(allowed))
-        for field in fields(self):
-            if field.name in RANGES:
-                value, (low, high) = getattr(self, field.name), RANGES[field.name]
-                if not low <= value <= high:
-                    raise ConfigError(f"help_up: {field.name} is {value}, expected a value in [{low}, {high}].")
-
-
-def _check_word(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"help_up: {name} is {value!r}, expected one of {', '.join(allowed)}.")
+            check_word(NAME, name, getattr(self, name), get_args(allowed))
+        check_ranges(NAME, self, RANGES)
 
 
 def sample_parameters(
@@ -150,11 +135,8 @@ def sample_parameters(
     Raises:
         ConfigError: Unknown split or negative seed.
     """
-    _check_word("split", split, get_args(Split))
-    if seed < 0:
-        raise ConfigError(f"help_up: seed is {seed}, expected a number of at least 0.")
-    rng = np.random.default_rng([get_args(Split).index(split), seed])
-    words = {
+    rng = generator_of(NAME, seed, split)
+    words: dict[str, Any] = {
         "start": get_args(Start)[int(rng.integers(3))] if start is None else start,
         "place": get_args(Place)[int(rng.integers(2))] if place is None else place,
         "lead": get_args(Lead)[int(rng.integers(2))],
@@ -164,15 +146,8 @@ def sample_parameters(
         "foot_spacing": _FOOT_SPACING[words["start"]],
         "distance": _DISTANCE[words["place"]],
     }
-    drawn = {name: rng.uniform(*span) for name, span in ranges.items()}
-    if split == "test":
-        name = list(TEST_RANGES)[seed % len(TEST_RANGES)]
-        drawn[name] = rng.uniform(*TEST_RANGES[name][int(rng.integers(2))])
-    drawn = {name: round(float(value), 3) for name, value in drawn.items()}
-    for role in ROLES:
-        drawn[f"{role}_mass"] = round(float(rng.uniform(*_BODY_MASS_INDEX) * drawn[f"{role}_stature"] ** 2), 1)
-    values: dict[str, Any] = {**words, **drawn}
-    return HelpUpParameters(**values)
+    drawn = draw(rng, seed, split, train=ranges, test=TEST_RANGES)
+    return HelpUpParameters(**words, **drawn)
 
 
 def help_up(*, seed: int = 0, split: Split = "train", parameters: HelpUpParameters | None = None) -> PairClip:
@@ -227,11 +202,7 @@ class _Plan:
     @cached_property
     def bodies(self) -> tuple[BodySpec, BodySpec]:
         """Supporter, recipient."""
-        p = self.parameters
-        return (
-            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
-            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
-        )
+        return pair_bodies(self.parameters)
 
     @cached_property
     def stage(self) -> Array:

@@ -9,18 +9,17 @@ one hand holding the upper forearm, the other on the upper thigh near the knee. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
-from ..body import BodySpec, get_body
-from ..clip import ROLES, Furniture, PairClip
-from ..errors import ConfigError
+from ..body import BodySpec
+from ..clip import Furniture, PairClip
 from .clearance import PRESS
 from .floor import (
     SIDES,
@@ -40,21 +39,19 @@ from .floor import (
     wide_clearance,
 )
 from .motion import Motion, make_clip, origin
+from .parameters import PEOPLE, Range, Split, check_ranges, draw, generator_of, pair_bodies
 from .poses import PELVIS_SHARE, ankle_height, arms, bent, bone, radius, turns
 from .timing import FPS, REST_FRAMES, minimum_jerk
 
 __all__ = ["NAME", "RANGES", "TEST_RANGES", "TRAIN_RANGES", "LayToSitParameters", "lay_to_sit", "sample_parameters"]
 
 Array = NDArray[Any]
-Split = Literal["train", "test"]
-Range = tuple[float, float]
 
 NAME = "lay_to_sit"
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
 
 _SUPPORTER, _RECIPIENT = range(2)
-_BODY_MASS_INDEX: Range = (21.0, 27.0)
 _LYING = 0.5 * np.pi  # roll of somebody on the right side
 _PELVIS_TO_EDGE = 0.29  # [m], for a stature of 1.72 m
 _BED_LENGTH, _BED_WIDTH = 2.0, 0.95
@@ -64,10 +61,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "bed_height": (0.38, 0.6),
         "rise_time": (3.0, 10.0),
         "distance": (0.3, 0.6),
-        "recipient_stature": (1.45, 2.0),
-        "recipient_mass": (35.0, 150.0),
-        "supporter_stature": (1.5, 2.0),
-        "supporter_mass": (40.0, 150.0),
+        **PEOPLE,
         "hold_start": (0.0, 5.0),
         "hold_end": (0.5, 10.0),
     }
@@ -115,10 +109,7 @@ class LayToSitParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for field in fields(self):
-            value, (low, high) = getattr(self, field.name), RANGES[field.name]
-            if not low <= value <= high:
-                raise ConfigError(f"lay_to_sit: {field.name} is {value}, expected a value in [{low}, {high}].")
+        check_ranges(NAME, self, RANGES)
 
 
 def sample_parameters(seed: int, split: Split = "train") -> LayToSitParameters:
@@ -131,19 +122,8 @@ def sample_parameters(seed: int, split: Split = "train") -> LayToSitParameters:
     Raises:
         ConfigError: Unknown split or negative seed.
     """
-    if split not in get_args(Split):
-        raise ConfigError(f"lay_to_sit: split is {split!r}, expected one of {', '.join(get_args(Split))}.")
-    if seed < 0:
-        raise ConfigError(f"lay_to_sit: seed is {seed}, expected a number of at least 0.")
-    rng = np.random.default_rng([get_args(Split).index(split), seed])
-    drawn = {name: rng.uniform(*span) for name, span in TRAIN_RANGES.items()}
-    if split == "test":
-        name = list(TEST_RANGES)[seed % len(TEST_RANGES)]
-        drawn[name] = rng.uniform(*TEST_RANGES[name][int(rng.integers(2))])
-    drawn = {name: round(float(value), 3) for name, value in drawn.items()}
-    for role in ROLES:
-        drawn[f"{role}_mass"] = round(float(rng.uniform(*_BODY_MASS_INDEX) * drawn[f"{role}_stature"] ** 2), 1)
-    return LayToSitParameters(**drawn)
+    rng = generator_of(NAME, seed, split)
+    return LayToSitParameters(**draw(rng, seed, split, train=TRAIN_RANGES, test=TEST_RANGES))
 
 
 def lay_to_sit(*, seed: int = 0, split: Split = "train", parameters: LayToSitParameters | None = None) -> PairClip:
@@ -202,11 +182,7 @@ class _Plan:
     @cached_property
     def bodies(self) -> tuple[BodySpec, BodySpec]:
         """Supporter, recipient."""
-        p = self.parameters
-        return (
-            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
-            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
-        )
+        return pair_bodies(self.parameters)
 
     @cached_property
     def phase(self) -> Array:

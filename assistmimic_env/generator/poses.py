@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .. import ik, rotations
 from ..body import BodySpec, joint_kind
+from .parameters import Range
 
 Array = NDArray[Any]
-Range = tuple[float, float]
 
 PELVIS_SHARE = 0.7
 """Share of the pelvis in the trunk's lean; the three spine joints share the rest."""

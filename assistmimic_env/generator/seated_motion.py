@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ik, rotations
-from ..body import BodySpec, get_body
+from ..body import BodySpec
 from ..clip import PairClip
 from ..quality import centers
 from .clearance import clearance
@@ -18,6 +18,7 @@ from .grips import contacts, hand_targets
 from .holds import Arm, Hold
 from .mirror import mirrored
 from .motion import Motion, make_clip, origin
+from .parameters import pair_bodies
 from .poses import PELVIS_SHARE, ankle_height, bent
 from .seated import Course, fitted_seat, seated_pelvis
 from .seated_parameters import SeatedParameters, Split
@@ -86,11 +87,7 @@ class Plan:
     @cached_property
     def bodies(self) -> tuple[BodySpec, BodySpec]:
         """Supporter, recipient."""
-        p = self.parameters
-        return (
-            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
-            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
-        )
+        return pair_bodies(self.parameters)
 
     @cached_property
     def course(self) -> Course:

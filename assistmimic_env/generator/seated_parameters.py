@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
 
-import numpy as np
-
-from ..clip import ROLES
 from ..errors import ConfigError, did_you_mean
 from .holds import HOLDS, GripName, Hands, Hold, Key, Side
-
-Split = Literal["train", "test"]
-Range = tuple[float, float]
+from .parameters import PEOPLE, Range, Split, check_ranges, draw, generator_of
 
 RANGES: Mapping[str, Range] = MappingProxyType(
     {
@@ -23,17 +17,12 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "lean": (0.3, 0.9),
         "foot_spacing": (0.12, 0.34),
         "distance": (-0.06, 0.08),
-        "recipient_stature": (1.45, 2.0),
-        "recipient_mass": (35.0, 150.0),
-        "supporter_stature": (1.5, 2.0),
-        "supporter_mass": (40.0, 150.0),
+        **PEOPLE,
         "hold_start": (0.0, 5.0),
         "hold_end": (0.5, 10.0),
     }
 )
 """What `SeatedParameters` accepts."""
-
-_BODY_MASS_INDEX: Range = (21.0, 27.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +59,7 @@ class SeatedParameters:
     def __post_init__(self) -> None:
         """Check the hold and the ranges."""
         _ = self.chosen
-        for field in fields(self):
-            if field.name not in RANGES:
-                continue
-            value, (low, high) = getattr(self, field.name), RANGES[field.name]
-            if not low <= value <= high:
-                raise ConfigError(f"generator: {field.name} is {value}, expected a value in [{low}, {high}].")
+        check_ranges("generator", self, RANGES)
 
     @property
     def key(self) -> Key:
@@ -114,7 +98,7 @@ def matching_holds(
     return found
 
 
-def draw(
+def draw_seated(
     name: str,
     seed: int,
     split: Split,
@@ -143,34 +127,9 @@ def draw(
     Raises:
         ConfigError: Unknown split, negative seed, or no such hold.
     """
-    check_sample(name, seed, split)
-    rng = np.random.default_rng([get_args(Split).index(split), seed])
-    drawn = {key: rng.uniform(*span) for key, span in train.items()}
-    if split == "test":
-        held_out = list(test)[seed % len(test)]
-        drawn[held_out] = rng.uniform(*test[held_out][int(rng.integers(2))])
-    drawn = {key: round(float(value), 3) for key, value in drawn.items()}
-    for role in ROLES:
-        index = rng.uniform(*_BODY_MASS_INDEX)
-        drawn[f"{role}_mass"] = round(float(index * drawn[f"{role}_stature"] ** 2), 1)
+    rng = generator_of(name, seed, split)
+    drawn = draw(rng, seed, split, train=train, test=test)
     mirror, place = bool(rng.integers(2)), float(rng.random())
     keys = matching_holds(side=side, hands=hands, grip=grip)
     side, hands, grip = keys[int(place * len(keys))]
     return SeatedParameters(side=side, hands=hands, grip=grip, mirror=mirror, **drawn)
-
-
-def check_sample(name: str, seed: int, split: str) -> None:
-    """Refuse what nothing can be drawn with.
-
-    Args:
-        name: Of the family, for errors.
-        seed: At least 0.
-        split: ``"train"`` or ``"test"``.
-
-    Raises:
-        ConfigError: Unknown split or negative seed.
-    """
-    if split not in get_args(Split):
-        raise ConfigError(f"{name}: split is {split!r}, expected one of {', '.join(get_args(Split))}.")
-    if seed < 0:
-        raise ConfigError(f"{name}: seed is {seed}, expected a number of at least 0.")

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..clip import PairClip
+from . import assisted_rise as rising
 from .holds import GripName, Hands, Side
+from .parameters import Range, Split, check_sample
 from .seated_motion import seated_clip
-from .seated_parameters import Range, SeatedParameters, Split, check_sample, draw
+from .seated_parameters import SeatedParameters, draw_seated
 
 NAME = "sit_down"
 """Of the family."""
@@ -20,25 +22,11 @@ NAME = "sit_down"
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
 
-TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
-    {
-        "seat_height": (0.44, 0.52),
-        "distance": (-0.02, 0.02),
-        "time": (2.6, 3.4),
-        "lean": (0.6, 0.8),
-        "foot_spacing": (0.18, 0.26),
-        "recipient_stature": (1.62, 1.82),
-        "supporter_stature": (1.66, 1.86),
-    }
-)
+TRAIN_RANGES: Mapping[str, Range] = MappingProxyType({**rising.TRAIN_RANGES, "time": (2.6, 3.4)})
 """Where the parameters of the train split are drawn from."""
 
 TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
-    {
-        "seat_height": ((0.41, 0.43), (0.54, 0.57)),
-        "recipient_stature": ((1.54, 1.60), (1.84, 1.90)),
-        "time": ((2.1, 2.4), (3.7, 4.2)),
-    }
+    {**rising.TEST_RANGES, "time": ((2.1, 2.4), (3.7, 4.2))}
 )
 """Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
 
@@ -66,7 +54,7 @@ def sample_parameters(
     Raises:
         ConfigError: Unknown split, negative seed, or no such hold.
     """
-    return draw(NAME, seed, split, train=TRAIN_RANGES, test=TEST_RANGES, side=side, hands=hands, grip=grip)
+    return draw_seated(NAME, seed, split, train=TRAIN_RANGES, test=TEST_RANGES, side=side, hands=hands, grip=grip)
 
 
 def sit_down(

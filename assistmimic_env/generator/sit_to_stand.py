@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import ik, rotations
-from ..body import BodySpec, get_body
+from ..body import BodySpec
 from ..clip import ROLES, Contact, PairClip
-from ..errors import ConfigError
 from ..quality import centers, quality
 from .clearance import PRESS
 from .motion import Motion, make_clip, origin
+from .parameters import PEOPLE, Range, Split, check_ranges, check_sample, draw, generator_of, pair_bodies
 from .poses import PELVIS_SHARE, ankle_height, arms, bent, hand_center, radius
 from .seated import Course, fitted_seat, seated_pelvis
 from .timing import between, minimum_jerk, path
@@ -43,8 +43,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-Split = Literal["train", "test"]
-Range = tuple[float, float]
 
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
@@ -61,10 +59,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "rise_time": (1.2, 4.0),
         "lean": (0.3, 0.9),
         "foot_spacing": (0.12, 0.34),
-        "recipient_stature": (1.45, 2.0),
-        "recipient_mass": (35.0, 150.0),
-        "supporter_stature": (1.5, 2.0),
-        "supporter_mass": (40.0, 150.0),
+        **PEOPLE,
         "hold_start": (0.0, 5.0),
         "hold_end": (0.5, 10.0),
     }
@@ -93,8 +88,6 @@ TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
 )
 """Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
 
-_BODY_MASS_INDEX: Range = (21.0, 27.0)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SitToStandParameters:
@@ -121,10 +114,7 @@ class SitToStandParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for field in fields(self):
-            value, (low, high) = getattr(self, field.name), RANGES[field.name]
-            if not low <= value <= high:
-                raise ConfigError(f"sit_to_stand: {field.name} is {value}, expected a value in [{low}, {high}].")
+        check_ranges("sit_to_stand", self, RANGES)
 
 
 def sample_parameters(seed: int, split: Split = "train") -> SitToStandParameters:
@@ -140,24 +130,9 @@ def sample_parameters(seed: int, split: Split = "train") -> SitToStandParameters
     Raises:
         ConfigError: Unknown split or negative seed.
     """
-    _check_sample(seed, split)
-    rng = np.random.default_rng([get_args(Split).index(split), seed])
-    drawn = {name: rng.uniform(*span) for name, span in TRAIN_RANGES.items()}
-    if split == "test":
-        name = list(TEST_RANGES)[seed % len(TEST_RANGES)]
-        drawn[name] = rng.uniform(*TEST_RANGES[name][int(rng.integers(2))])
-    drawn = {name: round(float(value), 3) for name, value in drawn.items()}
-    for role in ROLES:
-        index = rng.uniform(*_BODY_MASS_INDEX)
-        drawn[f"{role}_mass"] = round(float(index * drawn[f"{role}_stature"] ** 2), 1)
+    rng = generator_of("sit_to_stand", seed, split)
+    drawn = draw(rng, seed, split, train=TRAIN_RANGES, test=TEST_RANGES)
     return SitToStandParameters(**drawn)
-
-
-def _check_sample(seed: int, split: str) -> None:
-    if split not in get_args(Split):
-        raise ConfigError(f"sit_to_stand: split is {split!r}, expected one of {', '.join(get_args(Split))}.")
-    if seed < 0:
-        raise ConfigError(f"sit_to_stand: seed is {seed}, expected a number of at least 0.")
 
 
 def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStandParameters | None = None) -> PairClip:
@@ -174,7 +149,7 @@ def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStan
     Raises:
         ConfigError: Unknown split or negative seed.
     """
-    _check_sample(seed, split)
+    check_sample("sit_to_stand", seed, split)
     chosen = parameters or sample_parameters(seed, split)
     plan = _Plan(parameters=chosen)
     clip = make_clip(
@@ -228,11 +203,7 @@ class _Plan:
     @cached_property
     def bodies(self) -> tuple[BodySpec, BodySpec]:
         """Supporter, recipient."""
-        p = self.parameters
-        return (
-            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
-            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
-        )
+        return pair_bodies(self.parameters)
 
     @cached_property
     def course(self) -> Course:

@@ -7,7 +7,7 @@ the supporter's far hand holds the recipient's near forearm as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -16,18 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ik, rotations
-from ..body import BodySpec, get_body
+from ..body import BodySpec
 from ..clip import ROLES, Contact, PairClip
-from ..errors import ConfigError
 from ..quality import centers
 from .clearance import PRESS
 from .gait import Gait
 from .motion import Motion, make_clip, origin
+from .parameters import PEOPLE, Range, Split, check_ranges, check_word, draw, generator_of, pair_bodies
 from .poses import ankle_height, arms, bent, hand_center, radius
 
 Array = NDArray[Any]
-Split = Literal["train", "test"]
-Range = tuple[float, float]
 Side = Literal["left", "right"]
 Hands = Literal["one", "both"]
 
@@ -42,10 +40,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "steps": (3, 20),
         "turn": (-1.6, 1.6),
         "gap": (0.5, 0.7),
-        "recipient_stature": (1.45, 2.0),
-        "recipient_mass": (35.0, 150.0),
-        "supporter_stature": (1.5, 2.0),
-        "supporter_mass": (40.0, 150.0),
+        **PEOPLE,
         "hold_start": (0.0, 5.0),
         "hold_end": (0.3, 10.0),
     }
@@ -74,7 +69,6 @@ TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
 """Held-out bands: each test clip has one of these parameters outside the train split, the others inside it."""
 
 _STEPS = (5, 7)
-_BODY_MASS_INDEX: Range = (21.0, 27.0)
 _SUPPORTER, _RECIPIENT = range(2)
 _FOOT_SPACING = 0.17
 _TURNED = 0.35
@@ -110,13 +104,9 @@ class SupportedWalkParameters:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, choices in (("side", get_args(Side)), ("hands", get_args(Hands))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{NAME}: {name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}.")
-        for field in fields(self)[2:]:
-            value, (low, high) = getattr(self, field.name), RANGES[field.name]
-            if not low <= value <= high:
-                raise ConfigError(f"{NAME}: {field.name} is {value}, expected a value in [{low}, {high}].")
+        check_word(NAME, "side", self.side, get_args(Side))
+        check_word(NAME, "hands", self.hands, get_args(Hands))
+        check_ranges(NAME, self, RANGES)
 
 
 def sample_parameters(seed: int, split: Split = "train") -> SupportedWalkParameters:
@@ -129,19 +119,8 @@ def sample_parameters(seed: int, split: Split = "train") -> SupportedWalkParamet
     Raises:
         ConfigError: Unknown split or negative seed.
     """
-    if split not in get_args(Split):
-        raise ConfigError(f"{NAME}: split is {split!r}, expected one of {', '.join(get_args(Split))}.")
-    if seed < 0:
-        raise ConfigError(f"{NAME}: seed is {seed}, expected a number of at least 0.")
-    rng = np.random.default_rng([get_args(Split).index(split), seed, 3])
-    drawn = {name: rng.uniform(*span) for name, span in TRAIN_RANGES.items()}
-    if split == "test":
-        name = list(TEST_RANGES)[seed % len(TEST_RANGES)]
-        drawn[name] = rng.uniform(*TEST_RANGES[name][int(rng.integers(2))])
-    drawn = {name: round(float(value), 3) for name, value in drawn.items()}
-    for role in ROLES:
-        index = rng.uniform(*_BODY_MASS_INDEX)
-        drawn[f"{role}_mass"] = round(float(index * drawn[f"{role}_stature"] ** 2), 1)
+    rng = generator_of(NAME, seed, split, 3)
+    drawn = draw(rng, seed, split, train=TRAIN_RANGES, test=TEST_RANGES)
     return SupportedWalkParameters(
         side=get_args(Side)[seed % 2],
         hands=get_args(Hands)[seed // 2 % 2],
@@ -193,11 +172,7 @@ class _Plan:
     @cached_property
     def bodies(self) -> tuple[BodySpec, BodySpec]:
         """Supporter, recipient."""
-        p = self.parameters
-        return (
-            get_body("smpl24", stature=p.supporter_stature, mass=p.supporter_mass),
-            get_body("smpl24", stature=p.recipient_stature, mass=p.recipient_mass),
-        )
+        return pair_bodies(self.parameters)
 
     @property
     def sign(self) -> float:

@@ -184,10 +184,16 @@ def _performer(path: Path, text: bytes, skeletons: Mapping[str, Any], subject: s
         width = 1 if joint in _TWIST_ONLY else 3
         turns[:, joints.index(joint)] = _euler(table[:, column : column + width])
         column += width
-    sign = np.where(np.sum(turns[1:] * turns[:-1], axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
-    turns[1:] *= np.cumprod(sign, axis=0)
+    turns = rotations.continuous(turns)
     root = table[:, 1:4] * unit
-    return Performer(joints=joints, parents=parents, offsets=offsets, frames=table[:, 0], root=root, rotation=turns)
+    return Performer(
+        joints=joints,
+        parents=parents,
+        offsets=offsets,
+        frames=table[:, 0],
+        root=root,
+        rotation=rotations.continuous(turns),
+    )
 
 
 def _skeleton(

@@ -265,10 +265,9 @@ def _chosen(old: _System, new: _System, frames: Array) -> _System:
 
 
 def _continuous(rotation: Array) -> Array:
-    """Flip quaternion signs so that consecutive frames (axis 0) lie in the same half-space; the first has w >= 0."""
-    first = np.where(rotation[:1, ..., :1] < 0, -1.0, 1.0)
-    flips = np.where(np.sum(rotation[1:] * rotation[:-1], axis=-1, keepdims=True) < 0, -1.0, 1.0)
-    return rotation * np.cumprod(np.concatenate([first, flips]), axis=0)
+    """Sign-continuous over time (axis 0); the first has w >= 0."""
+    turns = rotations.continuous(rotation)
+    return np.where(turns[:1, ..., :1] < 0, -turns, turns)
 
 
 def solve(problem: IkProblem, settings: IkSettings | None = None) -> IkResult:

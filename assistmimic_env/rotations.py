@@ -134,6 +134,12 @@ def slerp(a: Array, b: Array, t: Array | float) -> Array:
     return normalize(multiply(a, from_rotation_vector(t * step)))
 
 
+def continuous(q: Array) -> Array:
+    """The same rotations with signs such that consecutive quaternions (T, ..., 4) lie in one half-space."""
+    flips = np.where(np.sum(q[1:] * q[:-1], axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    return q * np.concatenate([np.ones_like(q[:1, ..., :1]), np.cumprod(flips, axis=0)])
+
+
 def angle_between(a: Array, b: Array) -> Array:
     """Geodesic angle (...) in [0, pi] [rad] between unit quaternions (..., 4)."""
     return 2.0 * np.arccos(np.minimum(np.abs(np.einsum("...i,...i->...", a, b)), 1.0))

@@ -19,6 +19,7 @@ from assistmimic_env.formats.arrays import check_finite, on_one_clock, read_npy
 from assistmimic_env.formats.positions import Documented, settle, supporter_first
 from assistmimic_env.formats.skeletons import OPTITRACK26, OPTITRACK64, SMPL22, Skeleton
 from assistmimic_env.formats.take import Person, ReadOptions, Recording, Unit
+from assistmimic_env.frames import to_upright
 
 Array = NDArray[np.float64]
 BODY = get_body()
@@ -44,7 +45,7 @@ def test_points_and_rotations_turn_alike() -> None:
 @pytest.mark.parametrize(("smpl", "ours"), [((1, 0, 0), (0, 1, 0)), ((0, 1, 0), (0, 0, 1)), ((0, 0, 1), (1, 0, 0))])
 def test_smpl_axes_become_ours(smpl: tuple[int, ...], ours: tuple[int, ...]) -> None:
     """Left, up, forward: SMPL's x, y, z, our y, z, x."""
-    np.testing.assert_array_equal(conventions.upright_vector(np.array(smpl)), ours)
+    np.testing.assert_array_equal(to_upright(np.array(smpl)), ours)
     upright = conventions.upright(QUATERNIONS)
     np.testing.assert_allclose(rotations.rotate(upright, np.array(ours)), RANDOM.apply(smpl), atol=1e-12)
     np.testing.assert_allclose(conventions.from_upright(upright), QUATERNIONS, atol=1e-12)

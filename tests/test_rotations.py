@@ -220,3 +220,14 @@ def test_functions_keep_leading_dimensions_and_do_not_change_their_arguments() -
     assert rotations.to_rotation_vector(q).shape == (2, 3, 3)
     np.testing.assert_array_equal(q, q_before)
     np.testing.assert_array_equal(v, v_before)
+
+
+def test_continuous_flips_signs_and_nothing_else() -> None:
+    """Consecutive quaternions lie in one half-space; the first, and the rotations, stay."""
+    rng = np.random.default_rng(0)
+    smooth = rotations.from_rotation_vector(np.linspace(0.0, 6.0, 40)[:, None, None] * np.array([[0.6, 0.0, 0.8]] * 2))
+    flipped = smooth * rng.choice([-1.0, 1.0], (40, 2, 1))
+    out = rotations.continuous(flipped)
+    np.testing.assert_array_equal(out[0], flipped[0])
+    np.testing.assert_array_equal(np.abs(out), np.abs(flipped))
+    assert (np.sum(out[1:] * out[:-1], axis=-1) > 0.0).all()

@@ -50,11 +50,6 @@ def from_upright(rotation: Array) -> Array:
     return rotations.multiply(rotation, _SMPL_TO_UPRIGHT)
 
 
-def upright_vector(vector: Array) -> Array:
-    """Vectors (..., 3) in SMPL's body frames, in ours: a bone offset, or a local rotation's axis."""
-    return np.stack([vector[..., 2], vector[..., 0], vector[..., 1]], axis=-1)
-
-
 def detect_up(joints: Array, low: Rows, high: Rows) -> Up | None:
     """Which axis people's bodies rise along.
 

@@ -186,6 +186,4 @@ def _continuous(name: str, body: BodySpec, rotation: Array) -> Array:
             f"take '{name}', {ROLES[role]}: rotation of {body.names[joint]} in frame {frame} has length "
             f"{length[frame, role, joint]:.3g}, expected unit quaternions (w, x, y, z)."
         )
-    sign = np.where(np.sum(rotation[1:] * rotation[:-1], axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
-    flips = np.concatenate([np.ones_like(sign[:1]), np.cumprod(sign, axis=0)])
-    return rotation / length[..., None] * flips
+    return rotations.continuous(rotation / length[..., None])

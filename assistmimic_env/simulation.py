@@ -255,12 +255,13 @@ class PairSimulation:
             frame = uniform if self.config.start == "uniform" else np.zeros_like(last_start)
         frame = np.clip(frame, 0, last_start)
         row = self.reference.row(chosen, frame)
-        qpos, qvel, targets = self._noisy(ids, chosen, row) if state is None else self._given(state, row)
+        qpos, qvel, targets = self._noisy(ids, chosen, row) if state is None else self._given(state, chosen, frame)
         self._set_strength(ids, chosen)  # before the forces of the first observation
         self.worlds.reset(ids, qpos, qvel, targets, chosen)
         self._book.begin(ids, chosen, frame)
         if state is not None:
-            self._remember(state.action, ids)
+            self._book.previous_action[ids] = np.clip(state.action, -1.0, 1.0)
+            self._still_frozen()
         if self.config.randomisation.latency:
             self._book.delay[ids] = self._disturbances.latency(self._streams, ids)
             self._book.pending[ids] = targets[:, None]
@@ -279,25 +280,24 @@ class PairSimulation:
         limit[:, 1] *= limit_factor[:, None]
         self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 
-    def _commanded(self, action: Array, row: Ids) -> Array:
-        """Servo targets (n, 2, J - 1, 3) [rad] of actions; frozen joints hold reference rows, shape (n,)."""
+    def _commanded(self, action: Array, clip: Ids, frame: Ids) -> Array:
+        """Servo targets (n, 2, J - 1, 3) [rad] of actions; frozen joints hold the reference at these frames, (n,)."""
         targets = self.targets_of(action)
         if self._frozen.size:
-            targets[:, :, self._frozen] = self.reference.target[row][:, :, self._frozen]
+            held = self.reference.target[self.reference.row(clip, frame)]
+            targets[:, :, self._frozen] = held[:, :, self._frozen]
         return targets
 
-    def _remember(self, action: Array, ids: Ids | slice) -> None:
-        """Keep the actions (n, 2, 3 (J - 1)) of some worlds, clipped, without frozen joints."""
-        remembered = self._book.previous_action
-        remembered[ids] = np.clip(action, -1.0, 1.0)
+    def _still_frozen(self) -> None:
+        """Frozen joints remember no action."""
         if self._frozen.size:
-            remembered.reshape(self.num_worlds, 2, -1, 3)[:, :, self._frozen] = 0.0
+            self._book.previous_action.reshape(self.num_worlds, 2, -1, 3)[:, :, self._frozen] = 0.0
 
-    def _given(self, state: PhysicalState, row: Ids) -> tuple[Array, Array, Array]:
+    def _given(self, state: PhysicalState, clip: Ids, frame: Ids) -> tuple[Array, Array, Array]:
         """Generalised positions and velocities and servo targets of given states."""
-        count = len(row)
+        count = len(clip)
         state.check(count, self.body.num_bodies)
-        targets = self._commanded(state.action, row)
+        targets = self._commanded(state.action, clip, frame)
         return state.qpos, state.qvel, targets.reshape(count, 2, -1)
 
     def _noisy(self, ids: Ids, clip: Ids, row: Ids) -> tuple[Array, Array, Array]:
@@ -339,8 +339,9 @@ class PairSimulation:
         previous_action = book.previous_action
         if self._rewarder.wants_previous_action:
             previous_action = previous_action.copy()
-        self._remember(np.asarray(action, dtype=np.float64), slice(None))
-        targets = self._commanded(book.previous_action, self.reference.row(book.clip, book.frame + 1))
+        np.clip(action, -1.0, 1.0, out=book.previous_action)
+        self._still_frozen()
+        targets = self._commanded(book.previous_action, book.clip, book.frame + 1)
         if self.config.randomisation.latency:
             targets = book.delayed(targets.reshape(self.num_worlds, 2, -1))
         push = self._disturbances.pushes(self._streams, self._everyone)

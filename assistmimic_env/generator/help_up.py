@@ -127,18 +127,18 @@ def sample_parameters(
     """Draw parameters.
 
     Args:
-        seed: Any non-negative number; the same seed gives the same parameters.
+        seed: Any non-negative number; six in a row have all starts and places.
         split: ``"train"`` draws all parameters from `TRAIN_RANGES`; ``"test"`` moves one of them to `TEST_RANGES`.
-        start: By default drawn.
-        place: By default drawn.
+        start: By default the seed's.
+        place: By default the seed's.
 
     Raises:
         ConfigError: Unknown split or negative seed.
     """
     rng = generator_of(NAME, seed, split)
     words: dict[str, Any] = {
-        "start": get_args(Start)[int(rng.integers(3))] if start is None else start,
-        "place": get_args(Place)[int(rng.integers(2))] if place is None else place,
+        "start": get_args(Start)[seed % 3] if start is None else start,
+        "place": get_args(Place)[seed // 3 % 2] if place is None else place,
         "lead": get_args(Lead)[int(rng.integers(2))],
     }
     ranges = {

@@ -113,13 +113,13 @@ def draw_seated(
 
     Args:
         name: Of the family, for errors.
-        seed: Any non-negative number; the same arguments give the same parameters.
+        seed: Any non-negative number; the same arguments give the same parameters. Holds take turns.
         split: ``"train"`` draws all parameters from ``train``; ``"test"`` moves one of them to ``test``.
         train: Ranges.
         test: Bands below and above some of them.
-        side: Where the supporter stands; None draws it.
-        hands: How many hands; None draws it.
-        grip: What is held; None draws it.
+        side: Where the supporter stands; None is any.
+        hands: How many hands; None is any.
+        grip: What is held; None is any.
 
     Returns:
         The parameters, rounded to a millimetre, 0.1 kg, 0.01 s.
@@ -129,7 +129,7 @@ def draw_seated(
     """
     rng = generator_of(name, seed, split)
     drawn = draw(rng, seed, split, train=train, test=test)
-    mirror, place = bool(rng.integers(2)), float(rng.random())
     keys = matching_holds(side=side, hands=hands, grip=grip)
-    side, hands, grip = keys[int(place * len(keys))]
+    side, hands, grip = keys[seed % len(keys)]
+    mirror = bool(rng.integers(2))
     return SeatedParameters(side=side, hands=hands, grip=grip, mirror=mirror, **drawn)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,15 +22,15 @@ from ..clip import PairClip
 from ..errors import AssistMimicError, ClipError, ConfigError, did_you_mean
 from ..formats.take import ReadOptions
 from .ledger import Ledger
+from .occupancy import occupied
 from .provenance import PROVENANCE, REPORT, is_another_source, is_made_from
 from .settings import ConversionSettings
 from .sources import Source, find_sources
-from .workers import follow_parent, process_context
+from .workers import begin_work, process_context
 
 Status = Literal["imported", "kept", "failed"]
 
 _TIME = "milliseconds_per_person_frame"
-_LEFT_OVER = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +121,17 @@ class Import:
             raise ConfigError(f"workers is {workers}, expected at least 1.")
         sources = self.sources
         _prepare(self.out)
-        ledger = Ledger(self.out)
-        ledger.write()
-        try:
-            with closing(_here(sources, self.out) if workers == 1 else _spread(sources, self.out, workers)) as outcomes:
-                for outcome in outcomes:
-                    ledger.add(outcome.name, asdict(outcome))
-                    yield outcome
-        finally:
+        with occupied(self.out):
+            ledger = Ledger(self.out)
             ledger.write()
+            steps = _here(sources, self.out) if workers == 1 else _spread(sources, self.out, workers)
+            try:
+                with closing(steps) as outcomes:
+                    for outcome in outcomes:
+                        ledger.add(outcome.name, asdict(outcome))
+                        yield outcome
+            finally:
+                ledger.write()
 
 
 def import_one(source: Source, out: Path) -> Outcome:
@@ -161,7 +162,7 @@ def _here(sources: Sequence[Source], out: Path) -> Generator[Outcome, None, None
 
 
 def _spread(sources: Sequence[Source], out: Path, workers: int) -> Generator[Outcome, None, None]:
-    pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=follow_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=begin_work, initargs=(out,))
     try:
         for done in as_completed([pool.submit(import_one, source, out) for source in sources]):
             yield done.result()
@@ -209,25 +210,9 @@ def _outcome(clip: PairClip, status: Status, report: Mapping[str, Any]) -> Outco
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, and remove what killed imports left half-written in it."""
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"the folder {folder} cannot be written to. Choose another one for --out.")
-    for path in folder.glob(".*.tmp"):
-        match = _LEFT_OVER.fullmatch(path.name)
-        if match and not _runs(int(match[1])):
-            path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    """Whether another process has this number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return process != os.getpid()
 
 
 def _line(error: Exception) -> str:

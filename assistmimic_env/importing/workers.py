@@ -8,6 +8,9 @@ import signal
 import threading
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
+from pathlib import Path
+
+from .occupancy import occupy
 
 
 def process_context() -> SpawnContext:
@@ -15,12 +18,13 @@ def process_context() -> SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
-def follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, even by kill -9."""
+def begin_work(folder: Path) -> None:
+    """Leave Ctrl-C to the parent, end when it ends, even by kill -9, and say that this process writes to a folder."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    occupy(folder)
 
 
 def _end_with(sentinel: int) -> None:

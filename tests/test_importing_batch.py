@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -186,14 +185,39 @@ def test_two_imports_share_a_folder(source: Path) -> None:
     assert set(ledger(out)) == {"b"}
 
 
-def test_left_overs_of_a_dead_process_are_removed(source: Path) -> None:
-    """Those of a running one are not."""
+def test_what_nobody_will_finish_is_removed(source: Path) -> None:
+    """Half-written files of killed imports; nothing that only looks alike."""
     out = source.parent / "out"
     out.mkdir()
-    (out / ".a.npz.999999999.tmp").touch()
-    (out / f".b.npz.{os.getppid()}.tmp").touch()
+    (out / f".a.npz.{os.getppid()}.tmp").touch()
+    (out / ".mine.tmp").touch()
     run(source)
-    assert [path.name for path in out.glob(".*")] == [f".b.npz.{os.getppid()}.tmp"]
+    assert [path.name for path in out.glob(".*")] == [".mine.tmp"]
+
+
+def test_what_another_import_is_writing_stays_until_both_are_done(source: Path) -> None:
+    out = source.parent / "out"
+    other = Import(format="foreign", path=source, out=out).run()
+    next(other)
+    (out / ".b.npz.1.tmp").touch()
+    run(source, pattern="a")
+    assert [path.name for path in out.glob(".*")] == [".b.npz.1.tmp"]
+    other.close()
+    assert not list(out.glob(".*"))
+
+
+def test_left_overs_of_a_killed_process_are_removed_before_anybody_asked_how_it_ended(source: Path) -> None:
+    """Until then its number is in use: whether a process has that number would be the wrong question."""
+    out = source.parent / "out"
+    out.mkdir()
+    program = "import os, sys; from pathlib import Path; from assistmimic_env.importing.occupancy import occupy\n"
+    program += "folder = Path(sys.argv[1]); occupy(folder); (folder / f'.a.npz.{os.getpid()}.tmp').touch()\n"
+    with subprocess.Popen([sys.executable, "-c", f"{program}os.kill(os.getpid(), 9)", str(out)]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(process.pid, 0)
+        assert [path.name for path in out.glob(".*")] == [f".a.npz.{process.pid}.tmp"]
+        run(source)
+        assert not list(out.glob(".*"))
 
 
 def test_a_preview_writes_nothing(source: Path) -> None:
@@ -244,6 +268,7 @@ def test_a_function_of_a_path_is_imported_as_it_is(source: Path) -> None:
 
 
 PROGRAM = """
+import os
 import sys
 from pathlib import Path
 from assistmimic_env.importing.batch import Import
@@ -252,16 +277,22 @@ if __name__ == "__main__":
     order = Import(format="foreign", path=Path(sys.argv[1]), out=Path(sys.argv[2]))
     for outcome in order.run(workers=int(sys.argv[3])):
         print(outcome.name, outcome.status, flush=True)
+        if "kill" in sys.argv:
+            os.kill(os.getpid(), 9)
 """
 
 
-def start(source: Path, workers: int) -> subprocess.Popen[str]:
-    """An import in a process of its own, with the format as an installed plug-in."""
+def import_elsewhere(source: Path, workers: int, *words: str) -> tuple[int, list[str]]:
+    """An import in a process of its own, with the format as an installed plug-in: its exit code and lines.
+
+    Workers share its output, so this returns when they have ended, too.
+    """
     root = source.parent
     (root / "program.py").write_text(PROGRAM)
     environment = {**os.environ, "PYTHONPATH": install_plugin(root)}
-    command = [sys.executable, str(root / "program.py"), str(source), str(root / "out"), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    command = [sys.executable, str(root / "program.py"), str(source), str(root / "out"), str(workers), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, timeout=240, check=False)
+    return done.returncode, done.stdout.splitlines()
 
 
 def test_several_workers_import_the_same(source: Path) -> None:
@@ -271,10 +302,8 @@ def test_several_workers_import_the_same(source: Path) -> None:
     alone = {path.name: path.read_bytes() for path in out.glob("*.npz")}
     for path in out.iterdir():
         path.unlink()
-    process = start(source, workers=2)
-    text, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert sorted(text.splitlines()) == ["a imported", "b imported"]
+    code, lines = import_elsewhere(source, 2)
+    assert (code, sorted(lines)) == (0, ["a imported", "b imported"])
     assert {path.name: path.read_bytes() for path in out.glob("*.npz")} == alone
 
 
@@ -283,28 +312,13 @@ def test_a_killed_import_goes_on_where_it_stopped(source: Path, workers: int) ->
     """By kill -9 after the first clip: every file there is whole, and workers do not outlive their parent."""
     for index in range(30):
         write_recording(source / f"k{index:02d}.foreign.npz", gap=0.6 + 0.01 * index)
-    process = start(source, workers)
-    assert process.stdout is not None
-    process.stdout.readline()
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    code, lines = import_elsewhere(source, workers, "kill")
+    assert (code, len(lines)) == (-signal.SIGKILL, 1)
     out = source.parent / "out"
-    settled = wait_until_quiet(out)
+    settled = sorted(out.glob("*.npz"))
     assert 1 <= len(settled) < 32
     assert all(PairClip.load(path).num_frames for path in settled)
     outcomes = run(source)
     assert statuses([one for one in outcomes if one.status == "kept"]) == {path.stem: "kept" for path in settled}
     assert len(outcomes) == 32
     assert not list(out.glob(".*"))
-
-
-def wait_until_quiet(folder: Path) -> list[Path]:
-    """The clips in a folder, once no more appear."""
-    found: list[Path] = []
-    for _ in range(50):
-        time.sleep(0.3)
-        now = sorted(folder.glob("*.npz"))
-        if now == found:
-            return found
-        found = now
-    raise AssertionError("clips still appear: workers outlive their parent")

@@ -211,8 +211,8 @@ def _outcome(clip: PairClip, status: Status, report: Mapping[str, Any]) -> Outco
 
 def _prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} cannot be written to. Choose another one for --out.")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} cannot be read and written to. Choose another one for --out.")
 
 
 def _line(error: Exception) -> str:

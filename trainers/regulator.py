@@ -57,6 +57,8 @@ class RegulatorConfig:
     """Finite difference of servo targets [rad]."""
     largest_change: float = 0.5
     """Bound of the change of each component of a servo target [rad]."""
+    stride: int = 2
+    """Frames that share one measurement of the dynamics; designing takes most of its time to measure."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,7 +166,8 @@ def linearise(simulation: PairSimulation, path: Regulator, config: RegulatorConf
     )
     worlds, everyone = simulation.worlds, np.arange(len(nudge))
     for clip, (first, length) in enumerate(zip(simulation.reference.first, simulation.reference.length, strict=True)):
-        for row in range(first, first + length - 1):
+        for row in range(first, first + length - 1, config.stride):
+            shared = slice(row, min(row + config.stride, first + length - 1))
             targets = path.target[row] + nudge[..., x:]
             start = moved(path.qpos[None, row], path.qvel[None, row], nudge[..., :x])
             worlds.reset(everyone, *start, targets, np.full(len(nudge), clip))
@@ -172,9 +175,9 @@ def linearise(simulation: PairSimulation, path: Regulator, config: RegulatorConf
             after = worlds.generalised_state()
             there = deviation(*after, path.qpos[None, row + 1], path.qvel[None, row + 1])
             slope = (there[: 2 * (x + u) : 2] - there[1 : 2 * (x + u) : 2]) / (2.0 * steps[:, None, None])
-            dynamics.state[row] = slope[:x].transpose(1, 2, 0)
-            dynamics.control[row] = slope[x:].transpose(1, 2, 0)
-            dynamics.drift[row] = there[-1]
+            dynamics.state[shared] = slope[:x].transpose(1, 2, 0)
+            dynamics.control[shared] = slope[x:].transpose(1, 2, 0)
+            dynamics.drift[shared] = there[-1]
     return dynamics
 
 

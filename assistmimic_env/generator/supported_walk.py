@@ -50,7 +50,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
 TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "step_length": (0.2, 0.28),
-        "step_time": (1.0, 1.2),
+        "step_time": (0.65, 0.8),
         "turn": (-0.4, 0.4),
         "gap": (0.56, 0.6),
         "recipient_stature": (1.62, 1.82),
@@ -88,7 +88,7 @@ class SupportedWalkParameters:
     steps: int = 6
     """Steps of each person; the last one closes the feet."""
     step_length: float = 0.25
-    step_time: float = 1.0
+    step_time: float = 0.75
     turn: float = 0.0
     """How far the path turns to the left."""
     gap: float = 0.58

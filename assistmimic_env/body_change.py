@@ -19,7 +19,7 @@ from .errors import ClipError
 
 Array = NDArray[np.float64]
 
-_TURNS: Mapping[str, str] = {
+TURNS: Mapping[str, str] = {
     "Index1": "Hand", "Middle1": "Hand", "Pinky1": "Hand", "Ring1": "Hand", "Hand": "Middle1"
 }  # fmt: skip
 """Kind of body -> the kind whose turn it takes where the clip does not have it."""
@@ -54,7 +54,7 @@ def on_body(clip: PairClip, name: str) -> PairClip:
     rotation[..., 0] = 1.0
     rotation[:, :, to] = clip.local_rotation[:, :, of]
     for index, body in enumerate(target.names):
-        turning = body[:2] + _TURNS.get(joint_kind(body), "")
+        turning = body[:2] + TURNS.get(joint_kind(body), "")
         if body not in shared and turning in source.names:
             rotation[:, :, index] = clip.local_rotation[:, :, source.index(turning)]
     offsets = np.stack([_hands_offsets(bones, source, target) for bones in clip.offsets])

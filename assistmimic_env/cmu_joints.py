@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import kinematics, rotations
 from .body import BodySpec
 from .cmu_source import Performer
+from .trunk import PLACED, placed_trunk
 
 Array = NDArray[np.float64]
 
@@ -56,8 +57,7 @@ _TRUNK = ("Torso", "Spine", "Chest", "L_Thorax", "R_Thorax")
 def measured_joints(body: BodySpec, performer: Performer, position: Array, rotation: Array) -> Array:
     """The performer's joints in our order.
 
-    The CMU skeleton has no pelvis, chest or collar joints where ours are; these are placed between the hips and
-    the shoulders in the body's own proportions, so that hip width, trunk length and shoulder width are fitted apart.
+    The CMU skeleton has no pelvis, chest or collar joints where ours are; these are placed (`placed_trunk`).
 
     Args:
         body: Our body before fitting.
@@ -71,20 +71,8 @@ def measured_joints(body: BodySpec, performer: Performer, position: Array, rotat
     joints = np.full((len(position), body.num_bodies, 3), np.nan)
     for name, joint in JOINTS.items():
         joints[:, body.index(name)] = position[:, performer.index(joint)]
-    left_hip, right_hip, left, right = (
-        joints[:, body.index(name)] for name in ("L_Hip", "R_Hip", "L_Shoulder", "R_Shoulder")
-    )
-    rest = body.rest_positions
-    hip, chest, collar, shoulder = (rest[body.index(name)] for name in ("L_Hip", "Chest", "L_Thorax", "L_Shoulder"))
     up = rotations.rotate(rotations.normalize(rotation[:, performer.index("Hips")]), np.array([0.0, 0.0, 1.0]))
-    half_width = 0.5 * np.linalg.norm(left_hip - right_hip, axis=-1, keepdims=True)
-    pelvis = 0.5 * (left_hip + right_hip) + up * half_width * (-hip[2] / hip[1])
-    middle = 0.5 * (left + right)
-    joints[:, 0] = pelvis
-    joints[:, body.index("Chest")] = pelvis + (chest[2] / shoulder[2]) * (middle - pelvis)
-    for name, end in (("L_Thorax", left), ("R_Thorax", right)):
-        across = (collar[1] / shoulder[1]) * (end - middle)
-        joints[:, body.index(name)] = pelvis + (collar[2] / shoulder[2]) * (middle - pelvis) + across
+    joints[:, body.indices(PLACED)] = placed_trunk(body, joints, up)
     return joints
 
 

@@ -15,9 +15,10 @@ from ..body import BodySpec, get_body
 from ..clip import ROLES, Furniture, PairClip
 from ..formats.take import Take
 from ..quality import quality
+from .completion import completed
 from .contacts import infer_contacts
 from .conversion_report import ConversionReport
-from .fitting import people
+from .fitting import figures, people
 from .furniture import infer_furniture
 from .measured import Measured, low_pass, measured, resampled
 from .measures import hand_change, joint_errors
@@ -92,8 +93,10 @@ def _placed(take: Take, settings: ConversionSettings) -> _Placed:
     if settings.smooth is not None:
         source = low_pass(source, settings.smooth)
     source = resampled(source, settings.fps)
+    guessed = figures(take, source, base, settings)
+    source = completed(source, guessed)
     stands = standing(source.joints[:, :, foot_indices(base)], source.fps)
-    bodies = people(take, source, stands, base, settings)
+    bodies = people(take, source, stands, guessed, base, settings)
     shift = pair_shift(bodies, source.joints, stands)
     return _Placed(source=replace(source, joints=source.joints + shift), bodies=bodies, stands=stands, shift=shift)
 
@@ -181,9 +184,10 @@ def _metadata(take: Take, settings: ConversionSettings, placed: _Placed) -> Mapp
 
 
 def _report(take: Take, placed: _Placed, clip: PairClip, before: PairClip, cost: float) -> ConversionReport:
-    joints, body = placed.source.joints, placed.bodies[0]
-    errors = joint_errors(clip.position, joints)
-    hands = hand_change(body, clip.position, joints)
+    joints, told, body = placed.source.joints, placed.source.told_joints, placed.bodies[0]
+    errors = joint_errors(clip.position, told)
+    hands = hand_change(body, clip.position, told)
+    after = hands.after if placed.source.tells_joints else hand_change(body, clip.position, clip.position).after
     feet = foot_indices(body)
     found = quality(clip)
     apart = quality(before).partner_depth if before.root_position is not clip.root_position else found.partner_depth
@@ -193,12 +197,12 @@ def _report(take: Take, placed: _Placed, clip: PairClip, before: PairClip, cost:
         source_frames=len(take.people[0].joints),
         source_fps=take.fps,
         height_shift=float(placed.shift[2]),
-        joint_error_mean=float(errors.mean()),
-        joint_error_p95=float(np.percentile(errors, 95)),
-        hand_distance_change_mean=float(hands.change.mean()) if len(hands.change) else 0.0,
-        hand_distance_change_p95=float(np.percentile(hands.change, 95)) if len(hands.change) else 0.0,
+        joint_error_mean=_mean(errors),
+        joint_error_p95=_p95(errors),
+        hand_distance_change_mean=_mean(hands.change),
+        hand_distance_change_p95=_p95(hands.change),
         hand_distance_before=float(hands.before.mean()) if len(hands.before) else None,
-        hand_distance_after=float(hands.after.mean()) if len(hands.after) else None,
+        hand_distance_after=float(after.mean()) if len(after) else None,
         foot_slide_before=slide(joints[:, :, feet], placed.stands),
         foot_slide_after=slide(clip.position[:, :, feet], placed.stands),
         floor_depth=found.floor_depth,
@@ -213,12 +217,22 @@ def _report(take: Take, placed: _Placed, clip: PairClip, before: PairClip, cost:
     )
 
 
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
+def _p95(values: Array) -> float:
+    return float(np.percentile(values, 95)) if len(values) else np.nan
+
+
 def _notes(take: Take, placed: _Placed, clip: PairClip) -> tuple[str, ...]:
     """What a user should know."""
     notes = []
     for role, name in enumerate(ROLES):
-        missing = np.isnan(placed.source.joints[0, role, :, 0])
-        if missing.any():
+        missing = ~placed.source.told[role]
+        if placed.source.is_posed(role):
+            notes.append(_about_bones(take, role, placed.bodies[role]))
+        elif missing.any():
             names = np.array(placed.bodies[0].names)[missing]
             notes.append(f"{name}: not measured, so guessed: {', '.join(names)}")
         if not placed.stands[:, role].any():
@@ -230,3 +244,13 @@ def _notes(take: Take, placed: _Placed, clip: PairClip) -> tuple[str, ...]:
     if clip.contacts and not take.contacts:
         notes.append(f"{len(clip.contacts)} contacts inferred")
     return tuple(notes)
+
+
+def _about_bones(take: Take, role: int, body: BodySpec) -> str:
+    """What it means that a source tells rotations, but not where joints are."""
+    if take.people[role].offsets is not None:
+        return f"{ROLES[role]}: joints follow from the source's rotations and bones"
+    return (
+        f"{ROLES[role]}: the source has rotations, but no bones, so they are our body's, {body.stature:.2f} m tall; "
+        "hands may miss the partner by centimetres (the person's own bones: --models)"
+    )

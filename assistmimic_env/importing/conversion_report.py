@@ -24,15 +24,18 @@ class ConversionReport:
     height_shift: float
     """Added to every height of both people [m]."""
     joint_error_mean: float
-    """Distance between a body's origin and the source's joint, all measured joints and frames."""
+    """Distance between a body's origin and the source's joint, over all joints that the source tells and all frames.
+    NaN where it tells rotations instead."""
     joint_error_p95: float
     hand_distance_change_mean: float
-    """Change of the distance between a wrist and a partner's joint that are nearer than 0.5 m in the source."""
+    """Change of the distance between a wrist and a partner's joint that are nearer than 0.5 m in the source. NaN where
+    none are, or where it tells rotations instead."""
     hand_distance_change_p95: float
     hand_distance_before: float | None
     """Mean distance between the wrists and the nearest joint of the partner, in the source; over near frames only."""
     hand_distance_after: float | None
-    """The same in the clip, over the same frames; None when no hand comes near."""
+    """The same in the clip, over the same frames, or those near in the clip where the source tells rotations instead;
+    None when no hand comes near."""
     foot_slide_before: float
     """Longest way of an ankle or toe joint from its spot while it stands, in the source."""
     foot_slide_after: float

@@ -1,4 +1,4 @@
-"""The two people's bodies: their own bone lengths, or our proportions."""
+"""The two people's bodies: their own bone lengths, or our proportions, which are all there is for rotations alone."""
 
 from __future__ import annotations
 
@@ -7,18 +7,46 @@ from numpy.typing import NDArray
 
 from ..body import BodySpec, get_body
 from ..formats.take import Person, Take
+from .completion import stance_scale
+from .counterparts import origins
 from .measured import Measured
 from .settings import ConversionSettings
 from .stance import PARTS, foot_indices
 
-__all__ = ["people"]
+__all__ = ["figures", "people"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+def figures(
+    take: Take, source: Measured, base: BodySpec, settings: ConversionSettings
+) -> tuple[BodySpec | None, BodySpec | None]:
+    """Bodies on which the joints of people are placed who are known by their rotations.
+
+    Args:
+        take: Where bones and masses are, if the source knows them.
+        source: Both people, in the order of ``base``.
+        base: The body's topology at its default size.
+        settings: Proportions and statures.
+
+    Returns:
+        Supporter, recipient: None for those whose joints were measured; else their own bones, or ours at the stature
+        that was asked for, or that their standing feet tell.
+    """
+    first, second = (
+        _figure(take, role, source, base, settings) if source.is_posed(role) else None for role in range(2)
+    )
+    return first, second
+
+
 def people(
-    take: Take, source: Measured, stands: Mask, base: BodySpec, settings: ConversionSettings
+    take: Take,
+    source: Measured,
+    stands: Mask,
+    figures: tuple[BodySpec | None, BodySpec | None],
+    base: BodySpec,
+    settings: ConversionSettings,
 ) -> tuple[BodySpec, BodySpec]:
     """Make both bodies.
 
@@ -26,40 +54,56 @@ def people(
         take: Where the people's own bones and masses are, if the source knows them.
         source: Their joints, in the order of ``base``.
         stands: When their feet stand, shape (T, 2, F).
+        figures: See `figures`.
         base: The body's topology at its default size.
         settings: Proportions and statures.
 
     Returns:
         Supporter, recipient. A mass that is not known follows from the stature at the default body mass index.
     """
-    first, second = (_body(take, role, source, stands[:, role], base, settings) for role in range(len(take.people)))
+    first, second = (
+        base.scaled(stature=settings.stature[role], mass=take.people[role].mass)
+        if settings.proportions == "default"
+        else figures[role] or _fitted(take, role, source.joints[:, role], stands[:, role], base)
+        for role in range(2)
+    )
     return first, second
 
 
-def _body(
-    take: Take, role: int, source: Measured, stands: Mask, base: BodySpec, settings: ConversionSettings
-) -> BodySpec:
-    person, joints = take.people[role], source.joints[:, role]
+def _figure(take: Take, role: int, source: Measured, base: BodySpec, settings: ConversionSettings) -> BodySpec:
+    person = take.people[role]
+    if person.offsets is not None:
+        return _sized(base.with_offsets(_known_offsets(take.body, person.offsets, base)), base, person)
     if settings.proportions == "default":
         return base.scaled(stature=settings.stature[role], mass=person.mass)
+    scale = stance_scale(base, source.joints[:, role, 0], source.rotation[:, role], source.fps)
+    return _sized(base.with_offsets(scale * base.offsets), base, person)
+
+
+def _fitted(take: Take, role: int, joints: Array, stands: Mask, base: BodySpec) -> BodySpec:
+    person = take.people[role]
+    fitted = base.fit(joints)
     if person.offsets is not None:
-        fitted = base.with_offsets(_known_offsets(take, person, base, joints))
+        fitted = base.with_offsets(_known_offsets(take.body, person.offsets, fitted))
     else:
-        fitted = base.fit(joints)
         fitted = fitted.with_offsets(_levelled(fitted, joints[:, foot_indices(base)], stands))
-    mass = base.mass * (fitted.stature / base.stature) ** 2 if person.mass is None else person.mass
-    return fitted.with_offsets(fitted.offsets, mass=mass)
+    return _sized(fitted, base, person)
 
 
-def _known_offsets(take: Take, person: Person, base: BodySpec, joints: Array) -> Array:
-    """The source's offsets by name; bones that only our body has take the fitted scale."""
-    source = get_body(take.body)
-    offsets = np.array(base.offsets if source.names == base.names else base.fit(joints).offsets)
-    above = {name: source.names[parent] for name, parent in zip(source.names, source.parents, strict=True)}
-    for index, (name, parent) in enumerate(zip(base.names, base.parents, strict=True)):
-        if parent >= 0 and above.get(name) == base.names[parent] and person.offsets is not None:
-            own = person.offsets[source.index(name)]
-            offsets[index] = own if np.isfinite(own).all() else offsets[index]
+def _sized(body: BodySpec, base: BodySpec, person: Person) -> BodySpec:
+    """The body with the person's mass, or that of its stature."""
+    mass = base.mass * (body.stature / base.stature) ** 2 if person.mass is None else person.mass
+    return body.with_offsets(body.offsets, mass=mass)
+
+
+def _known_offsets(source: str, known: Array, body: BodySpec) -> Array:
+    """A source's offsets (K, 3) on our bodies; bones that only ours has, or that are not known, stay the body's."""
+    theirs, offsets = get_body(source), np.array(body.offsets)
+    for index, other in origins(body, theirs).items():
+        parents = body.parents[index], theirs.parents[other]
+        same = min(parents) >= 0 and body.names[parents[0]] == theirs.names[parents[1]]
+        if same and np.isfinite(known[other]).all():
+            offsets[index] = known[other]
     return offsets
 
 

@@ -12,10 +12,12 @@ from ..body import BodySpec, get_body
 from ..clip import MIN_FRAMES, ROLES
 from ..errors import ClipError
 from ..formats.take import Take
+from .counterparts import origins, turns
 
 __all__ = ["REQUIRED", "Measured", "low_pass", "measured", "resampled"]
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 REQUIRED = tuple(
     side + part for side in ("L_", "R_") for part in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist")
@@ -28,18 +30,39 @@ class Measured:
     """Both people's joints in the order of a body; role 0 is the supporter."""
 
     fps: float
+    body: BodySpec
+    """Whose order this is; only names and order count."""
     joints: Array
-    """World positions, shape (T, 2, J, 3) [m]; a joint is finite in all frames or, where not measured, NaN in all."""
+    """World positions, shape (T, 2, J, 3) [m]; a joint is finite in all frames or, where not known, NaN in all."""
     rotation: Array
     """World rotations, shape (T, 2, J, 4), sign-continuous; NaN as above."""
+    told: Mask
+    """Which joints the source tells, shape (2, J); others may be placed later (`completion`)."""
+
+    @property
+    def told_joints(self) -> Array:
+        """`joints` of people whose joints the source tells, without what was placed."""
+        posed = np.array([[self.is_posed(role)] for role in range(2)])
+        return np.where((self.told & ~posed)[..., None], self.joints, np.nan)
+
+    @property
+    def tells_joints(self) -> bool:
+        """Whether both people are known by their joints."""
+        return not (self.is_posed(0) or self.is_posed(1))
 
     def has_rotations(self, role: int) -> bool:
         """Whether the source knows how every body of this person is turned."""
         return bool(np.isfinite(self.rotation[0, role]).all())
 
+    def is_posed(self, role: int) -> bool:
+        """Whether this person is known by rotations, and by too few joints to do without them."""
+        return not bool(self.told[role, self.body.indices(REQUIRED)].all())
+
 
 def measured(take: Take, body: BodySpec, *, max_speed: float) -> Measured:
-    """Check a take and bring its joints into a body's order, by name.
+    """Check a take and bring its joints into a body's order (`counterparts`).
+
+    Fingers and hands whose rotations are not known follow the hand or the wrist.
 
     Args:
         take: The take.
@@ -57,17 +80,20 @@ def measured(take: Take, body: BodySpec, *, max_speed: float) -> Measured:
     _check_shapes(take, source.num_bodies)
     joints = np.full((len(take.people[0].joints), 2, body.num_bodies, 3), np.nan)
     rotation = np.full((*joints.shape[:-1], 4), np.nan)
-    shared = [name for name in body.names if name in source.names]
-    into, out = body.indices(shared), source.indices(shared)
+    places, turning = origins(body, source), turns(body, source)
     for role, person in enumerate(take.people):
-        joints[:, role, into] = person.joints[:, out]
+        joints[:, role, list(places)] = person.joints[:, list(places.values())]
         if person.rotation is not None:
-            rotation[:, role, into] = person.rotation[:, out]
-    _check_missing(take.name, body, joints)
+            rotation[:, role, list(turning)] = person.rotation[:, list(turning.values())]
+    for index in np.concatenate([hand[1:] for hand in body.hands]):
+        unknown = np.isnan(rotation[:, :, index]).all(axis=(0, 2))
+        rotation[:, unknown, index] = rotation[:, unknown, body.parents[index]]
+    _check_missing(take.name, body, joints, rotation)
     for what, values in (("joints", joints), ("rotation", rotation)):
         _check_finite(take.name, body, what, values)
     _check_speed(take, body, joints, max_speed)
-    return Measured(fps=take.fps, joints=joints, rotation=_continuous(take.name, body, rotation))
+    told = np.isfinite(joints).all(axis=(0, 3))
+    return Measured(fps=take.fps, body=body, joints=joints, rotation=_continuous(take.name, body, rotation), told=told)
 
 
 def resampled(source: Measured, fps: float) -> Measured:
@@ -95,9 +121,8 @@ def resampled(source: Measured, fps: float) -> Measured:
     low = np.minimum(frame.astype(np.intp), last - 1)
     blend = (frame - low)[:, None, None]
     joints = (1.0 - blend[..., None]) * source.joints[low] + blend[..., None] * source.joints[low + 1]
-    return Measured(
-        fps=fps, joints=joints, rotation=rotations.slerp(source.rotation[low], source.rotation[low + 1], blend)
-    )
+    rotation = rotations.slerp(source.rotation[low], source.rotation[low + 1], blend)
+    return replace(source, fps=fps, joints=joints, rotation=rotation)
 
 
 def low_pass(source: Measured, cutoff: float) -> Measured:
@@ -144,12 +169,19 @@ def _check_shapes(take: Take, bodies: int) -> None:
         raise ClipError(f"take '{take.name}': {frames} frames at {take.fps:g} fps; there is no motion in it.")
 
 
-def _check_missing(name: str, body: BodySpec, joints: Array) -> None:
-    lost = np.asarray(np.isnan(joints[:, :, body.indices(REQUIRED)]).all(axis=(0, 3)))
-    for role, missing in zip(ROLES, lost, strict=True):
-        if missing.any():
-            names = ", ".join(np.array(REQUIRED)[missing])
-            raise ClipError(f"take '{name}', {role}: no {names}. Needed are: {', '.join(REQUIRED)}.")
+def _check_missing(name: str, body: BodySpec, joints: Array, rotation: Array) -> None:
+    """The limbs' joints are known, or else the pelvis and how every body is turned."""
+    lost = np.asarray(np.isnan(joints).all(axis=(0, 3)))
+    unknown = np.asarray(np.isnan(rotation).all(axis=(0, 3)))
+    for role, who in enumerate(ROLES):
+        if not (unknown[role].any() or lost[role, 0]):
+            continue
+        missing = np.array(REQUIRED)[lost[role, body.indices(REQUIRED)]]
+        if len(missing):
+            raise ClipError(
+                f"take '{name}', {who}: no {', '.join(missing)}. Needed are: {', '.join(REQUIRED)}; or the pelvis and "
+                "the rotations of all bodies."
+            )
 
 
 def _check_finite(name: str, body: BodySpec, what: str, values: Array) -> None:

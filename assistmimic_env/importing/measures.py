@@ -52,10 +52,12 @@ def hand_change(body: BodySpec, position: Array, joints: Array) -> HandChange:
         joints: Measured, same shape; NaN where not measured.
 
     Returns:
-        The changes; empty when no hand comes near.
+        The changes; empty when no hand comes near, or wrists were not measured.
     """
     wrists = body.indices(("L_Wrist", "R_Wrist"))
     known = np.isfinite(joints).all(axis=(0, 1, 3))
+    if not known[wrists].all():
+        return HandChange(change=np.zeros(0), before=np.zeros(0), after=np.zeros(0))
     before, after = (
         np.stack([_between(values[:, role, wrists], values[:, 1 - role][:, known]) for role in range(2)])
         for values in (joints, position)

@@ -32,6 +32,7 @@ def import_clips(
     clip_fps: float = 30.0,
     body: Literal["smpl24", "smpl52"] | None = None,
     proportions: Literal["fitted", "default"] = "fitted",
+    stature: tuple[float, float] | None = None,
     furniture: Literal["infer", "none"] = "infer",
     smooth: float | None = None,
     separate: bool = False,
@@ -61,6 +62,7 @@ def import_clips(
         clip_fps: Frames per second of the clips.
         body: Body of the clips; by default the source's: with fingers (smpl52) or without (smpl24).
         proportions: Bone lengths of the recorded people, or those of our body.
+        stature: With default proportions: how tall supporter and recipient are [m]; otherwise as our body.
         furniture: Put seats and beds where people sit and lie and the source tells no furniture, or never.
         smooth: Low-pass the source below this frequency [Hz], for jittery motion.
         separate: Push people out of each other where they overlap.
@@ -73,7 +75,13 @@ def import_clips(
 
     options = ReadOptions(up=up, unit=unit, fps=fps, supporter=supporter, partner=partner, models=models)
     settings = ConversionSettings(
-        fps=clip_fps, body=body, proportions=proportions, furniture=furniture, smooth=smooth, separate=separate
+        fps=clip_fps,
+        body=body,
+        proportions=proportions,
+        stature=stature or (None, None),
+        furniture=furniture,
+        smooth=smooth,
+        separate=separate,
     )
     order = Import(format=format, path=path, out=out, options=options, settings=settings, pattern=name)
     results = _collect(order, dry_run=dry_run, workers=workers, quiet=json)

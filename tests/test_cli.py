@@ -81,7 +81,10 @@ def test_without_a_command_the_overview_goes_to_standard_error(capsys: pytest.Ca
         (["clips", "show"], "CLIP"),
         (["clips", "show", "pul_up"], "Did you mean 'pull_up'?"),
         (["clips", "show", "nowhere.npz"], "nowhere.npz"),
-        (["clips", "build-sit-to-stand", "--out", "/dev/null/clips"], "/dev/null/clips"),
+        (["clips", "generate", "help_up", "--out", "/dev/null/clips"], "/dev/null/clips"),
+        (["clips", "generate", "helpup", "--out", "clips"], "Did you mean 'help_up'?"),
+        (["clips", "generate", "help_up", "--out", "clips", "--seeds", "5:5"], "empty"),
+        (["clips", "generate", "help_up", "--out", "clips", "--seeds", "-1"], "0:20"),
         (["train", "AssistMimic/PulUp-v0"], "Did you mean 'AssistMimic/PullUp-v0'?"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
@@ -171,13 +174,14 @@ def test_clips_show_describes_a_bundled_clip(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.slow
-def test_clips_build_sit_to_stand_writes_the_bundled_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clips_build_generated_writes_the_bundled_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shipped clips are what the command makes, bit for bit; it names each file that it wrote."""
-    assert cli.main(["clips", "build-sit-to-stand", "--out", str(tmp_path)]) == cli.OK
+    assert cli.main(["clips", "build-generated", "sit_to_stand", "--out", str(tmp_path)]) == cli.OK
     bundled = [asset_path(name) for name in asset_names("clips/sit_to_stand", ".npz")]
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in bundled}
-    assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in bundled)
-    assert str(tmp_path / "train_00.npz") in capsys.readouterr().out
+    made = tmp_path / "sit_to_stand"
+    assert {path.name for path in made.iterdir()} == {path.name for path in bundled}
+    assert all((made / path.name).read_bytes() == path.read_bytes() for path in bundled)
+    assert str(made / "train_00.npz") in capsys.readouterr().out
 
 
 def test_every_bundled_clip_can_be_shown() -> None:

@@ -10,20 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistmimic_env import generator, rotations
+from assistmimic_env import rotations
 from assistmimic_env.clip import PairClip, load_clip
 from assistmimic_env.errors import ConfigError
+from assistmimic_env.generator import FAMILIES, sit_to_stand, timing
 from assistmimic_env.quality import center_of_mass, quality
 from assistmimic_env.scene import Setting, build_scene
 from assistmimic_env.worlds import Worlds
 
-BUNDLED = [f"sit_to_stand/{split}_{seed:02d}" for split, count in generator.BUNDLED.items() for seed in range(count)]
+FAMILY = FAMILIES["sit_to_stand"]
+BUNDLED = [*FAMILY.bundled_names("train"), *FAMILY.bundled_names("test")]
 
 
 @pytest.fixture(scope="module")
 def regenerated() -> PairClip:
     """The shortest bundled clip, generated anew."""
-    return generator.sit_to_stand(seed=2, split="test")
+    return sit_to_stand.sit_to_stand(seed=2, split="test")
 
 
 def test_bundled_clip_is_regenerated_by_its_seed(regenerated: PairClip, tmp_path: Path) -> None:
@@ -98,19 +100,21 @@ def test_servos_alone_follow_the_clip_in_physics(name: str) -> None:
 
 @given(seed=st.integers(0, 10**6))
 def test_train_and_test_parameters_are_disjoint(seed: int) -> None:
-    train, test = (asdict(generator.sample_parameters(seed, split)) for split in ("train", "test"))
+    train, test = (asdict(sit_to_stand.sample_parameters(seed, split)) for split in ("train", "test"))
     held_out = [
-        name for name, bands in generator.TEST_RANGES.items() if any(low <= test[name] <= high for low, high in bands)
+        name
+        for name, bands in sit_to_stand.TEST_RANGES.items()
+        if any(low <= test[name] <= high for low, high in bands)
     ]
     assert len(held_out) == 1
-    for name, (low, high) in generator.TRAIN_RANGES.items():
+    for name, (low, high) in sit_to_stand.TRAIN_RANGES.items():
         assert low <= train[name] <= high
         assert (low <= test[name] <= high) == (name not in held_out)
 
 
 def test_parameters_decide_the_body_the_seat_and_the_speed() -> None:
-    chosen = generator.SitToStandParameters(seat_height=0.5, recipient_stature=1.6, rise_time=1.6, hold_end=0.5)
-    clip = generator.sit_to_stand(parameters=chosen)
+    chosen = sit_to_stand.SitToStandParameters(seat_height=0.5, recipient_stature=1.6, rise_time=1.6, hold_end=0.5)
+    clip = sit_to_stand.sit_to_stand(parameters=chosen)
     assert clip.bodies[1].stature == pytest.approx(1.6, abs=1e-6)
     assert clip.furniture[0].size[2] == pytest.approx(0.5, abs=0.015)
     assert clip.duration == pytest.approx(0.3 + 1.6 + 0.5, abs=0.05)
@@ -135,17 +139,17 @@ def test_metadata_tells_origin_licence_and_split(regenerated: PairClip) -> None:
 )
 def test_wrong_samples_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        generator.sit_to_stand(**arguments)
+        sit_to_stand.sit_to_stand(**arguments)
 
 
 def test_parameters_out_of_range_are_named() -> None:
     with pytest.raises(ConfigError, match=r"seat_height is 0\.9, expected a value in \[0\.36, 0\.65\]"):
-        generator.SitToStandParameters(seat_height=0.9)
+        sit_to_stand.SitToStandParameters(seat_height=0.9)
 
 
 def test_minimum_jerk_starts_and_ends_at_rest() -> None:
     phase = np.linspace(-0.2, 1.2, 1401)
-    path = generator.minimum_jerk(phase)
+    path = timing.minimum_jerk(phase)
     speed = np.gradient(path, phase)
     assert (path[0], path[-1]) == (0.0, 1.0)
     assert (np.diff(path) >= 0).all()

@@ -69,15 +69,17 @@ COMMANDS = Group(
         ),
         "info": Command(target="info:info", summary="Show versions, environments, extras and clips"),
         "clips": Group(
-            summary="Import, build, check and draw two-person motion clips",
+            summary="Import, generate, check and draw two-person motion clips",
             commands={
                 "import": Command(target="clips_import:import_clips", summary="Turn other people's motion into clips"),
+                "generate": Command(target="clips_generate:generate", summary="Generate clips of a family of motion"),
+                "families": Command(target="clips_generate:families", summary="Which families there are"),
                 "formats": Command(target="clips_import:formats", summary="What can be imported, and how to obtain it"),
                 "check": Command(target="clips_check:check", summary="Tell whether clips are fit for physics"),
                 "show": Command(target="clips:show", summary="Describe clips, and draw them"),
                 "build-pull-up": Command(target="clips:build_pull_up", summary="Retarget the CMU pull-up pair"),
-                "build-sit-to-stand": Command(
-                    target="clips:build_sit_to_stand", summary="Generate assisted sit-to-stand clips"
+                "build-generated": Command(
+                    target="clips_generate:build_generated", summary="Generate the clips that ship"
                 ),
             },
         ),

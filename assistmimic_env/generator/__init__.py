@@ -1,27 +1,11 @@
-"""Procedural motion of two people, by family; every clip is drawn by a seed or made of given parameters."""
+"""Procedural motion of two people, by family; every clip is drawn by a seed or made of given parameters.
 
-from .sit_to_stand import (
-    BUNDLED,
-    RANGES,
-    TEST_RANGES,
-    TRAIN_RANGES,
-    SitToStandParameters,
-    Split,
-    bundle,
-    sample_parameters,
-    sit_to_stand,
-)
-from .timing import minimum_jerk
+from assistmimic_env.generator import find_family
 
-__all__ = [
-    "BUNDLED",
-    "RANGES",
-    "TEST_RANGES",
-    "TRAIN_RANGES",
-    "SitToStandParameters",
-    "Split",
-    "bundle",
-    "minimum_jerk",
-    "sample_parameters",
-    "sit_to_stand",
-]
+clip = find_family("help_up").generate(seed=7, split="test")
+"""
+
+from .families import FAMILIES, Family, bundle, find_family
+from .parameters import Split
+
+__all__ = ["FAMILIES", "Family", "Split", "bundle", "find_family"]

@@ -8,11 +8,9 @@ the recipient's hands outside on the supporter's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from .. import ik, rotations
 from ..body import BodySpec
 from ..clip import ROLES, Contact, PairClip
-from ..quality import centers, quality
+from ..quality import centers
 from .clearance import PRESS
 from .motion import Motion, make_clip, origin
 from .parameters import PEOPLE, Range, Split, check_ranges, check_sample, draw, generator_of, pair_bodies
@@ -30,25 +28,12 @@ from .poses import PELVIS_SHARE, ankle_height, arms, bent, hand_center, radius
 from .seated import Course, fitted_seat, seated_pelvis
 from .timing import between, minimum_jerk, path
 
-__all__ = [
-    "RANGES",
-    "TEST_RANGES",
-    "TRAIN_RANGES",
-    "SitToStandParameters",
-    "Split",
-    "bundle",
-    "quality",
-    "sample_parameters",
-    "sit_to_stand",
-]
+__all__ = ["RANGES", "TEST_RANGES", "TRAIN_RANGES", "SitToStandParameters", "sample_parameters", "sit_to_stand"]
 
 Array = NDArray[Any]
 
 VERSION = 1
 """Raised whenever the same parameters give another motion."""
-
-BUNDLED: Mapping[Split, int] = MappingProxyType({"train": 8, "test": 4})
-"""How many clips of each split ship with the package; their seeds count from 0."""
 
 _SUPPORTER, _RECIPIENT = range(2)
 
@@ -169,26 +154,6 @@ def sit_to_stand(*, seed: int = 0, split: Split = "train", parameters: SitToStan
     )
     clip = replace(clip, furniture=(fitted_seat(clip),))
     return replace(clip, contacts=_contacts(clip))
-
-
-def bundle(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Write the clips that ship with the package.
-
-    Args:
-        folder: Receives ``train_00.npz`` ... and ``test_00.npz`` ...; made when missing.
-
-    Returns:
-        The written files.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for split, count in BUNDLED.items():
-        for seed in range(count):
-            path = folder / f"{split}_{seed:02d}.npz"
-            sit_to_stand(seed=seed, split=split).save(path)
-            written.append(path)
-    return tuple(written)
 
 
 # --- The plan -------------------------------------------------------------------------------------------

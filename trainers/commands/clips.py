@@ -1,4 +1,4 @@
-"""`assistmimic clips`: build the bundled clips from their sources and look into any clip."""
+"""`assistmimic clips`: look into any clip, and build the bundled real one from its source."""
 
 from __future__ import annotations
 
@@ -91,18 +91,6 @@ def build_pull_up(source: Annotated[Path, tyro.conf.Positional], *, out: Path) -
     clip.save(out)
     print(f"{out}: {clip.duration:.2f} s, {clip.num_frames} frames at {clip.fps:g} fps")
     print(report(clip, source))
-
-
-def build_sit_to_stand(*, out: Path) -> None:
-    """Generate the bundled assisted sit-to-stand clips, train and test; equal versions give equal files.
-
-    Args:
-        out: The folder to write to; made if it does not exist.
-    """
-    from assistmimic_env.generator import bundle
-
-    for path in bundle(out):
-        print(path)
 
 
 def _text(report: dict[str, Any]) -> str:

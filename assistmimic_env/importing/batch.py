@@ -26,7 +26,7 @@ from .occupancy import occupied
 from .provenance import PROVENANCE, REPORT, is_another_source, is_made_from
 from .settings import ConversionSettings
 from .sources import Source, find_sources
-from .workers import begin_work, process_context
+from .workers import begin_work, one_thread_each, process_context
 
 Status = Literal["imported", "kept", "failed"]
 
@@ -164,7 +164,9 @@ def _here(sources: Sequence[Source], out: Path) -> Generator[Outcome, None, None
 def _spread(sources: Sequence[Source], out: Path, workers: int) -> Generator[Outcome, None, None]:
     pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=begin_work, initargs=(out,))
     try:
-        for done in as_completed([pool.submit(import_one, source, out) for source in sources]):
+        with one_thread_each():
+            jobs = [pool.submit(import_one, source, out) for source in sources]
+        for done in as_completed(jobs):
             yield done.result()
     except BrokenProcessPool as error:
         hint = "Start again, what is done is kept; with fewer --workers if the memory was too small."

@@ -92,7 +92,7 @@ def measured(take: Take, body: BodySpec, *, max_speed: float) -> Measured:
     for what, values in (("joints", joints), ("rotation", rotation)):
         _check_finite(take.name, body, what, values)
     _check_speed(take, body, joints, max_speed)
-    told = np.isfinite(joints).all(axis=(0, 3))
+    told = np.asarray(np.isfinite(joints).all(axis=(0, 3)))
     return Measured(fps=take.fps, body=body, joints=joints, rotation=_continuous(take.name, body, rotation), told=told)
 
 

@@ -55,7 +55,7 @@ def hand_change(body: BodySpec, position: Array, joints: Array) -> HandChange:
         The changes; empty when no hand comes near, or wrists were not measured.
     """
     wrists = body.indices(("L_Wrist", "R_Wrist"))
-    known = np.isfinite(joints).all(axis=(0, 1, 3))
+    known = np.asarray(np.isfinite(joints).all(axis=(0, 1, 3)))
     if not known[wrists].all():
         return HandChange(change=np.zeros(0), before=np.zeros(0), after=np.zeros(0))
     before, after = (

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from ..body import BodySpec, joint_kind
 from ..capsules import capsules
 from ..ik import IkProblem, IkResult, IkSettings, solve
-from ..ik_targets import ClearanceTargets, Points, PointTargets, RelativeTargets, RestPull, RotationTargets, Target
+from ..ik_targets import (
+    ClearanceTargets,
+    Points,
+    PointTargets,
+    RelativeTargets,
+    RestPull,
+    RotationTargets,
+    Target,
+    ancestor_mask,
+)
 
 __all__ = ["Goal", "Motion", "solve_pair", "solve_people"]
 
@@ -73,13 +82,14 @@ def solve_people(bodies: Sequence[BodySpec], goal: Goal, first: Motion, *, itera
     Returns:
         The poses.
     """
-    root, local = np.empty_like(first.root_position), np.empty_like(first.local_rotation)
+    root, local = np.empty_like(first.root_position), first.local_rotation.copy()
+    tree = _Tree.needed(bodies[0], goal)
     for role, body in enumerate(bodies):
         for block in _blocks(len(root), _BLOCK):
             part = slice(role, role + 1)
-            targets = _targets(goal, block, (role,), body)
-            result = _solved((body,), first, block, part, targets, goal.known[part], iterations)
-            root[block, part], local[block, part] = result.root_position, result.local_rotation
+            targets = _targets(goal, block, (role,), tree)
+            result = _solved((body,), tree, first, block, part, targets, goal.known[part], iterations)
+            root[block, part], local[block, part, tree.rows] = result.root_position, result.local_rotation
     return Motion(root_position=root, local_rotation=local)
 
 
@@ -105,16 +115,43 @@ def solve_pair(
     Returns:
         The poses.
     """
-    root, local = np.empty_like(first.root_position), np.empty_like(first.local_rotation)
+    root, local = np.empty_like(first.root_position), first.local_rotation.copy()
+    tree = _Tree.whole(bodies[0]) if separate else _Tree.needed(bodies[0], goal)
     for block in _blocks(len(root), _PAIR_BLOCK):
-        targets = _targets(goal, block, (0, 1), bodies[0])
+        targets = _targets(goal, block, (0, 1), tree)
         if keep_relations:
-            targets += _relations(goal, block, bodies[0])
+            targets += _relations(goal, block, tree)
         if separate:
             targets += (_clearance(bodies),)
-        result = _solved(bodies, first, block, slice(0, 2), targets, goal.known, iterations)
-        root[block], local[block] = result.root_position, result.local_rotation
+        result = _solved(bodies, tree, first, block, slice(0, 2), targets, goal.known, iterations)
+        root[block], local[block][:, :, tree.rows] = result.root_position, result.local_rotation
     return Motion(root_position=root, local_rotation=local)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tree:
+    """The bodies that move in the solver, K of J; those beyond keep their turns, such as fingers nobody measured."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    rows: NDArray[np.intp]
+    """Their indices in the whole body, shape (K,)."""
+
+    @classmethod
+    def whole(cls, body: BodySpec) -> _Tree:
+        return cls.of(body, np.arange(body.num_bodies))
+
+    @classmethod
+    def needed(cls, body: BodySpec, goal: Goal) -> _Tree:
+        """Bodies with a target, and what carries them."""
+        wanted = np.isfinite(goal.position[..., 0]).any(axis=(0, 1)) | np.isfinite(goal.flat[..., 0]).any(axis=(0, 1))
+        return cls.of(body, np.flatnonzero(ancestor_mask(body.parents)[wanted].any(axis=0)))
+
+    @classmethod
+    def of(cls, body: BodySpec, rows: NDArray[np.intp]) -> _Tree:
+        place = {int(row): index for index, row in enumerate(rows)} | {-1: -1}
+        parents = tuple(place[body.parents[row]] for row in rows)
+        return cls(names=tuple(body.names[row] for row in rows), parents=parents, rows=rows)
 
 
 def _blocks(frames: int, size: int) -> list[slice]:
@@ -123,6 +160,7 @@ def _blocks(frames: int, size: int) -> list[slice]:
 
 def _solved(
     bodies: Sequence[BodySpec],
+    tree: _Tree,
     first: Motion,
     block: slice,
     people: slice,
@@ -130,11 +168,11 @@ def _solved(
     known: tuple[bool, ...],
     iterations: int,
 ) -> IkResult:
-    local = first.local_rotation[block, people]
+    local = first.local_rotation[block, people][:, :, tree.rows]
     weight = np.where(known, _KNOWN_REST_WEIGHT, _REST_WEIGHT)[:, None, None]
     problem = IkProblem(
-        parents=bodies[0].parents,
-        offsets=np.stack([body.offsets for body in bodies]),
+        parents=tree.parents,
+        offsets=np.stack([body.offsets[tree.rows] for body in bodies]),
         root_position=first.root_position[block, people],
         local_rotation=local,
         targets=targets,
@@ -143,11 +181,11 @@ def _solved(
     return solve(problem, IkSettings(iterations=iterations, tolerance=1e-3))
 
 
-def _targets(goal: Goal, block: slice, roles: tuple[int, ...], body: BodySpec) -> tuple[Target, ...]:
+def _targets(goal: Goal, block: slice, roles: tuple[int, ...], tree: _Tree) -> tuple[Target, ...]:
     """Joint positions, and flat feet where any are."""
-    position, flat = goal.position[block, roles], goal.flat[block, roles]
-    weight = np.array([_WEIGHT.get(joint_kind(name), 1.0) for name in body.names])
-    weight[goal.feet] = _FOOT_WEIGHT
+    position, flat = (values[block, roles][:, :, tree.rows] for values in (goal.position, goal.flat))
+    weight = np.array([_WEIGHT.get(joint_kind(name), 1.0) for name in tree.names])
+    weight[np.isin(tree.rows, goal.feet)] = _FOOT_WEIGHT
     person, joint = np.nonzero(np.isfinite(position).any(axis=(0, 3)))
     targets: tuple[Target, ...] = (
         PointTargets(
@@ -161,10 +199,10 @@ def _targets(goal: Goal, block: slice, roles: tuple[int, ...], body: BodySpec) -
     return targets
 
 
-def _relations(goal: Goal, block: slice, body: BodySpec) -> tuple[Target, ...]:
+def _relations(goal: Goal, block: slice, tree: _Tree) -> tuple[Target, ...]:
     """Displacements of hands from the partner's joints, stronger the nearer they are in the source."""
-    position = goal.position[block]
-    hands = [i for i, name in enumerate(body.names) if joint_kind(name) in ("Wrist", "Hand")]
+    position = goal.position[block][:, :, tree.rows]
+    hands = [i for i, name in enumerate(tree.names) if joint_kind(name) in ("Wrist", "Hand")]
     hands = [i for i in hands if np.isfinite(position[0, :, i]).all()]
     others = np.flatnonzero(np.isfinite(position[0]).all(axis=(0, 2)))
     rows = np.array(list(product((0, 1), hands, others)))

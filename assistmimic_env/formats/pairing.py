@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import ClipError
+from .finding import files_below
 from .take import ReadOptions, Recording
 
 PAIRS = "pairs.csv"
@@ -134,7 +135,7 @@ def _listed_file(where: str, folder: Path, text: str, suffix: str) -> Path:
 
 def _known_pairs(path: Path, suffix: str) -> list[tuple[Path, Path]]:
     """Pairs of CMU takes by their names; of a single file, its own."""
-    near = path.rglob("*") if path.is_dir() else [*path.parent.glob("*"), *path.parent.parent.glob("*/*")]
+    near = [*path.parent.glob("*"), *path.parent.parent.glob("*/*")] if path.is_file() else files_below(path, (suffix,))
     found = _by_take(file for file in near if file.suffix.lower() == suffix)
     pairs = []
     for subject, take, rest in found:

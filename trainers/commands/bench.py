@@ -1,4 +1,4 @@
-"""`assistmimic bench`: speed as ratios to limits of the same run: of the environments, or of training."""
+"""`assistmimic bench`: speed of environments and training as ratios to limits of the same run; cost of retargeting."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import tyro
 
 
 def bench(
-    what: Annotated[Literal["env", "train", "grip"], tyro.conf.Positional] = "env",
+    what: Annotated[Literal["env", "train", "grip", "retarget"], tyro.conf.Positional] = "env",
     *,
     env: str = "AssistMimic/PullUp-v0",
     body: str = "smpl24",
     worlds: int | None = None,
     threads: int = 2,
+    cmu: Path | None = None,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -26,14 +27,16 @@ def bench(
     samplers and the learner are against RLlib's own, the bare environment and a bare torch loop. Ratios compare
     alternating blocks of one run, so they mean the same on any machine; stop other programs anyway. `grip`: how much
     three ways to hold the partner carry, read and cost, and what holding changes for people who need help; always on
-    SitToStand-v0.
+    SitToStand-v0. `retarget`: how far imported motion is from its source on fitted and on our own bones, and what it
+    costs per person and frame.
 
     Args:
-        what: env, train or grip.
+        what: env, train, grip or retarget.
         env: Environment id (list them: assistmimic info).
         body: Humanoid of `env`, e.g. smpl52; another one than smpl24 is also compared with smpl24.
         worlds: Worlds of the vector environment; by default 64, 96 for train, 16 for grip.
         threads: Its physics threads; for train, the number of processes of remote samplers.
+        cmu: For retarget: folder with the key frames of the CMU pair 22_01 and 23_01, measured as well.
         out: Write the report to this JSON file.
         json: Print one JSON object instead of the main figures.
     """
@@ -45,6 +48,7 @@ def bench(
         "env": lambda: _environment(env, body, worlds, threads),
         "train": lambda: _training(env, worlds, threads),
         "grip": lambda: _grip(worlds),
+        "retarget": lambda: _retargeting(cmu),
     }[what]()
     text = json_module.dumps(report, indent=2)
     if out is not None:
@@ -91,6 +95,25 @@ def _grip(worlds: int | None) -> tuple[dict[str, Any], list[str]]:
         for mode, row in report["help"].items()
     ]
     return report, mechanisms + changes
+
+
+def _retargeting(cmu: Path | None) -> tuple[dict[str, Any], list[str]]:
+    from assistmimic_env.importing.benchmark import retargeting_table
+
+    rows = retargeting_table(cmu, log=_log)
+    head = f"{'source':<22} {'knows':<15} {'bones':<19} {'body':<7} {'joints':>14} {'hands':>14} {'time':>8}"
+    return {"rows": rows}, [
+        f"{head}   (mean and 95th percentile of joint errors and of changes between hands and partner)",
+        *map(_retargeting_line, rows),
+    ]
+
+
+def _retargeting_line(row: dict[str, Any]) -> str:
+    errors, changes = (
+        f"{row[f'{key}_mean_mm']:5.1f} {row[f'{key}_p95_mm']:5.1f} mm" for key in ("joint_error", "hand_change")
+    )
+    names = f"{row['source']:<22} {row['knows']:<15} {row['bones']:<19} {row['body']:<7}"
+    return f"{names} {errors} {changes} {row['ms_per_person_frame']:5.2f} ms"
 
 
 def _log(line: str) -> None:

@@ -122,11 +122,13 @@ def _first(placed: _Placed) -> Motion:
 
 
 def _goal(placed: _Placed, settings: ConversionSettings) -> Goal:
-    """Measured joints, with feet that stand on their spots."""
+    """Measured joints, with feet that stand on their spots; placed fingers follow their known rotations."""
     source, body = placed.source, placed.bodies[0]
     position, feet = source.joints.copy(), foot_indices(body)
     flat = np.full((*position.shape[:-1], 4), np.nan)
+    beyond_wrists = np.concatenate([hand[1:] for hand in body.hands])
     for role, own in enumerate(placed.bodies):
+        position[:, role, beyond_wrists[~source.told[role, beyond_wrists]]] = np.nan
         if settings.foot_lock:
             stands, drop = placed.stands[:, role], sole_drop(own)
             way = planted(position[:, role, feet], stands, drop, source.fps)

@@ -289,6 +289,20 @@ def bundled_clips() -> tuple[str, ...]:
     return tuple(name.removeprefix("clips/").removesuffix(".npz") for name in asset_names("clips", ".npz"))
 
 
+def bundled_folder(name: str) -> tuple[str, ...]:
+    """Names of the clips to train on in a folder of bundled ones; empty if there is no such folder.
+
+    Args:
+        name: Such as ``"assisted_rise"``. Its held-out clips are called ``assisted_rise/test_00`` and so on.
+    """
+    return tuple(clip for clip in bundled_clips() if clip.startswith(f"{name}/") and not is_held_out(clip))
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a bundled clip is not for training."""
+    return name.rpartition("/")[2].startswith("test_")
+
+
 def load_clip(name_or_path: str | os.PathLike[str]) -> PairClip:
     """Load a bundled clip by name, or any clip by path.
 

@@ -34,17 +34,24 @@ class EnvSpec:
 
     Attributes:
         id: ``Namespace/Name-vN``.
-        clips: Bundled clips (``clip.bundled_clips()``) or files.
+        clips: Bundled clips (``clip.bundled_clips()``) or files; none where users bring the motion.
+        data: Where users bring it: the format of the data set (``formats.format_names()``).
         held_out: Bundled clips of the same kind that training does not see.
         description: One sentence.
         options: Defaults that differ from ``EnvConfig``'s.
     """
 
     id: str
-    clips: tuple[str, ...]
     description: str
+    clips: tuple[str, ...] = ()
+    data: str | None = None
     held_out: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Check that there is motion, or that it is said where it comes from."""
+        if bool(self.clips) == (self.data is not None):
+            raise ConfigError(f"environment '{self.id}' needs either clips or the format of its data.")
 
     def make(self, **options: Any) -> PairEnv:
         """The same as ``make(self.id, **options)``."""
@@ -133,7 +140,8 @@ def make(
         id: Such as ``"AssistMimic/PullUp-v0"``; see ``list_envs()``.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         max_cycles: Truncate episodes after this many steps.
-        clips: Other motion: a bundled clip's name, a file, a folder of files, a ``PairClip``, or several.
+        clips: Other motion: the name of a bundled clip or folder of clips, a file, a folder of files, a ``PairClip``,
+            or several.
         config: All settings at once; ``options`` change single ones.
         **options: Fields of ``EnvConfig``, e.g. ``body="smpl24"``, ``actuation="expmap"``,
             ``start="first"``, ``physics="fast"``, ``termination_distance=0.5``.
@@ -226,12 +234,12 @@ def resolve_clips(id: str, clips: Any = None) -> tuple[PairClip, ...]:
     """The motion of an environment: its own, or what the user brings (see ``make``).
 
     Raises:
-        ClipError: A name, file or folder holds no clip.
+        ClipError: A name, file or folder holds no clip, or the environment has no motion of its own.
     """
-    from .clip import PairClip, load_clip
+    from .clip import PairClip, bundled_folder, load_clip
 
     if clips is None:
-        return tuple(load_clip(name) for name in spec(id).clips)
+        return tuple(load_clip(name) for name in own_clips(spec(id)))
     items = [clips] if isinstance(clips, (str, os.PathLike, PairClip)) else list(clips)
     found: list[PairClip] = []
     for item in items:
@@ -240,8 +248,26 @@ def resolve_clips(id: str, clips: Any = None) -> tuple[PairClip, ...]:
         elif Path(item).is_dir():
             found.extend(load_clip(path) for path in _clip_files(Path(item)))
         else:
-            found.append(load_clip(item))
+            found.extend(load_clip(name) for name in bundled_folder(os.fspath(item)) or (item,))
     return tuple(found)
+
+
+def own_clips(entry: EnvSpec) -> tuple[str, ...]:
+    """Names of the clips that an environment plays if nobody brings others.
+
+    Raises:
+        ClipError: It has none; says how to obtain the data set and how to import it.
+    """
+    if entry.data is None:
+        return entry.clips
+    from .formats import Format, find_format
+
+    reader = find_format(entry.data)
+    obtain = f" {' '.join(reader.obtain.split())}" if isinstance(reader, Format) else ""
+    raise ClipError(
+        f"{entry.id} has no motion of its own: its data set may not be passed on.{obtain} "
+        f"Then: assistmimic clips import {entry.data} PATH --out DIR, and give clips=DIR (--clips DIR)."
+    )
 
 
 def _clip_files(folder: Path) -> list[Path]:
@@ -251,6 +277,25 @@ def _clip_files(folder: Path) -> list[Path]:
     return files
 
 
+_GRIP: Mapping[str, Any] = MappingProxyType({"grip": "reference"})
+"""Hands hold where the clip says so; without it nobody can be pulled or led."""
+
+
+def _register_generated(
+    id: str, folder: str, description: str, *, train: int, test: int, options: Mapping[str, Any] = _GRIP
+) -> None:
+    """Register an environment of bundled, generated clips."""
+    register(
+        EnvSpec(
+            id=f"AssistMimic/{id}",
+            clips=tuple(f"{folder}/train_{index:02d}" for index in range(train)),
+            held_out=tuple(f"{folder}/test_{index:02d}" for index in range(test)),
+            description=f"Generated motion: {description}",
+            options=options,
+        )
+    )
+
+
 def _register_bundled() -> None:
     register(
         EnvSpec(
@@ -258,17 +303,63 @@ def _register_bundled() -> None:
             clips=("pull_up",),
             description="Real motion: the recipient sits on a high stool, the supporter takes the right hand and "
             "pulls the recipient up (CMU 22_01 and 23_01, interpolated from real key poses).",
-            options=MappingProxyType({"grip": "reference"}),  # a clasp without a grip cannot pull anybody up
+            options=_GRIP,
         )
     )
-    train = tuple(f"sit_to_stand/train_{index:02d}" for index in range(8))
+    _register_generated(
+        "SitToStand-v0",
+        "sit_to_stand",
+        "the supporter stands in front, holds both upper arms and helps the recipient from a seat to standing; seat, "
+        "statures, distance and speed vary. Ten other ways of holding: clips='assisted_rise'.",
+        options=MappingProxyType({}),
+        train=8,
+        test=4,
+    )
+    _register_generated(
+        "SitDown-v0",
+        "sit_down",
+        "the supporter holds the recipient in one of ten ways, from the front, the side or behind, and helps from "
+        "standing to a seat.",
+        train=10,
+        test=2,
+    )
+    _register_generated(
+        "HelpUp-v0",
+        "help_up",
+        "the supporter helps the recipient up from the floor: from one knee, both knees or sitting, from the front or "
+        "the side.",
+        train=6,
+        test=2,
+    )
+    _register_generated(
+        "LayToSit-v0",
+        "lay_to_sit",
+        "the supporter helps the recipient from lying on the side to sitting on the edge of a bed.",
+        train=6,
+        test=2,
+    )
+    _register_generated(
+        "SupportedWalk-v0",
+        "supported_walk",
+        "both walk side by side, straight or along an arc; the supporter holds the recipient's near arm.",
+        train=6,
+        test=2,
+    )
     register(
         EnvSpec(
-            id="AssistMimic/SitToStand-v0",
-            clips=train,
-            held_out=tuple(f"sit_to_stand/test_{index:02d}" for index in range(4)),
-            description="Generated motion: the supporter stands in front, holds both upper arms and helps the "
-            "recipient from a seat to standing; seat, statures, distance and speed vary.",
+            id="AssistMimic/InterX-v0",
+            data="interx",
+            description="Your data: pairs of Inter-X, such as help-up (A019) and support (A030), on bodies with "
+            "fingers.",
+            options=MappingProxyType({**_GRIP, "body": "smpl52"}),
+        )
+    )
+    register(
+        EnvSpec(
+            id="AssistMimic/HHIAssist-v0",
+            data="hhi",
+            description="Your data: caregivers and care receivers of HHI-Assist, at beds and chairs.",
+            options=_GRIP,
         )
     )
 

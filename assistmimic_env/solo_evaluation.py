@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from . import metrics, registry
-from .clip import ROLES, bundled_clips
+from .clip import ROLES, bundled_clips, is_held_out
 from .config import CONTROL_DT, require
 from .metrics import Estimate, estimate_mean, estimate_rate
 from .policy import Policy
@@ -65,15 +65,13 @@ class PersonResult:
 
 
 def training_clips() -> tuple[str, ...]:
-    """Bundled clips that some environment trains on."""
-    used = {clip for spec in registry.list_envs() for clip in spec.clips}
-    return tuple(clip for clip in bundled_clips() if clip in used)
+    """Bundled clips that a single-person tracker is trained on."""
+    return tuple(clip for clip in bundled_clips() if not is_held_out(clip))
 
 
 def held_out_clips() -> tuple[str, ...]:
-    """Bundled clips that some environment holds out and none trains on."""
-    held = {clip for spec in registry.list_envs() for clip in spec.held_out}
-    return tuple(clip for clip in bundled_clips() if clip in held.difference(training_clips()))
+    """Bundled clips that it never sees."""
+    return tuple(clip for clip in bundled_clips() if is_held_out(clip))
 
 
 def evaluate_alone(

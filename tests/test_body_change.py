@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brought import clips_of
 from pettingzoo.test import parallel_api_test
 from toys import make_clip, make_vec, reaching_clip, standing_clip
 
@@ -267,13 +268,13 @@ def test_other_words_for_fingers_are_refused() -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_every_environment_runs_with_every_body(id: str, body: str) -> None:
     """All three views; warnings are errors."""
-    env = make(id, body=body)
+    env = make(id, body=body, clips=clips_of(id))
     parallel_api_test(env, num_cycles=20)
     assert env.action_space("supporter").shape == (get_body(body).num_dofs,)
-    vector = make_registered(id, num_envs=2, threads=1, body=body)
+    vector = make_registered(id, num_envs=2, threads=1, body=body, clips=clips_of(id))
     observations, _ = vector.reset(seed=1)
     assert observations["recipient"].shape == (2, vector.simulation.layout.size)
-    single = make_single(id, body=body)
+    single = make_single(id, body=body, clips=clips_of(id))
     single.reset(seed=0)
     observation, reward, *_ = single.step(single.action_space.sample())
     assert np.isfinite(observation).all()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brought import clips_of
 
 import assistmimic_env
 from assistmimic_env import metrics, pose_errors, quantities, rotations, touch
@@ -46,9 +47,9 @@ def make_vec(**options: Any) -> VectorEnv:
     return VectorEnv([make_clip()], 1, config=env_config(**options), threads=1, name="Test/Stand-v0")
 
 
-def holding() -> dict[str, Any]:
+def holding(actions: int = ACTIONS) -> dict[str, Any]:
     """Policies that ask for the T-pose."""
-    return {role: HoldPolicy.zero(ACTIONS) for role in ROLES}
+    return {role: HoldPolicy.zero(actions) for role in ROLES}
 
 
 def random() -> dict[str, Any]:
@@ -322,7 +323,7 @@ def test_masses_and_torques_are_those_of_the_simulation() -> None:
 def test_recipient_who_stays_at_the_start_never_succeeds(env: str) -> None:
     """On every clip of every task, also held-out ones: a perfect supporter and a recipient who never moves."""
     indices = BODY.indices(metrics.RESET_BODIES)
-    for clip in resolve_clips(env) + resolve_clips(env, assistmimic_env.spec(env).held_out):
+    for clip in resolve_clips(env, clips_of(env)) + resolve_clips(env, assistmimic_env.spec(env).held_out):
         position = clip.position.copy()
         position[:, 1] = position[0, 1]
         error = metrics.tracking_error(position, clip.position, indices)
@@ -334,8 +335,9 @@ def test_recipient_who_stays_at_the_start_never_succeeds(env: str) -> None:
 @pytest.mark.parametrize("env", [spec.id for spec in assistmimic_env.list_envs()])
 def test_environments_are_evaluated_by_id(env: str) -> None:
     """The id and its options are enough; holding the first pose helps nobody up."""
-    clip = resolve_clips(env)[0]
-    result = evaluate(env, holding(), rollouts=2, clips=[clip], actuation="expmap", threads=1)
+    clip = resolve_clips(env, clips_of(env))[0]
+    (actions,) = assistmimic_env.make(env, clips=clip).action_space("recipient").shape
+    result = evaluate(env, holding(actions), rollouts=2, clips=[clip], actuation="expmap", threads=1)
     assert result.env == env
     assert result.config["actuation"] == "expmap"
     assert result.summary["policy"]["task_success"].mean == 0.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brought import clips_of
 from toys import by_role, pose_action
 
 from assistmimic_env import list_envs, make_vec
@@ -17,7 +18,7 @@ from assistmimic_env.vector import VectorEnv
 
 IDS = [spec.id for spec in list_envs()]
 WORLDS = 32
-QUICK_STEPS = 20_000
+QUICK_STEPS = 80_000
 LONG_STEPS = 100_000
 MAX_GROWTH = 20 * 2**20
 
@@ -74,8 +75,8 @@ def fuzz(vec: VectorEnv, steps: int, *, seed: int) -> int:
 @pytest.mark.parametrize("options", OPTIONS, ids=["default", "weak recipient", "expmap"])
 @pytest.mark.parametrize("id", IDS)
 def test_random_and_extreme_actions_keep_everything_finite(id: str, options: dict) -> None:
-    """A share of 2e4 steps over all environments and options."""
-    vec = make_vec(id, num_envs=WORLDS, **options)
+    """A share of 8e4 steps over all environments and options."""
+    vec = make_vec(id, num_envs=WORLDS, clips=clips_of(id), **options)
     steps = -(-QUICK_STEPS // (WORLDS * len(IDS) * len(OPTIONS)))
     assert fuzz(vec, steps, seed=0) > WORLDS // 2
 
@@ -90,7 +91,7 @@ def grow() -> tuple[int, int]:
 
     Memory is first measured after a tenth of the steps, when buffers that are filled on demand have their size.
     """
-    vecs = [make_vec(id, num_envs=WORLDS, **options) for id in IDS for options in OPTIONS]
+    vecs = [make_vec(id, num_envs=WORLDS, clips=clips_of(id), **options) for id in IDS for options in OPTIONS]
     steps = -(-LONG_STEPS // (WORLDS * len(vecs)))
     for vec in vecs:
         fuzz(vec, steps // 10, seed=1)

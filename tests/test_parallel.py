@@ -15,6 +15,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
+from brought import clips_of
 from pettingzoo import AECEnv
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, render_test
 from pettingzoo.utils import parallel_to_aec
@@ -34,19 +35,19 @@ IDS = [spec.id for spec in list_envs()]
 @pytest.mark.parametrize("id", IDS)
 def test_environment_passes_pettingzoos_conformance_test(id: str) -> None:
     """With warnings as errors, which the whole test suite has."""
-    parallel_api_test(make(id), num_cycles=300)
+    parallel_api_test(make(id, clips=clips_of(id)), num_cycles=300)
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_environment_passes_pettingzoos_seed_test(id: str) -> None:
-    parallel_seed_test(partial(make, id, start_noise=1.0), num_cycles=50)
+    parallel_seed_test(partial(make, id, clips=clips_of(id), start_noise=1.0), num_cycles=50)
 
 
 @pytest.mark.filterwarnings("ignore:We recommend agents to be named:UserWarning")
 @pytest.mark.parametrize("id", IDS)
 def test_turn_based_view_passes_pettingzoos_conformance_test(id: str) -> None:
     """``parallel_to_aec`` needs nothing else from us."""
-    api_test(parallel_to_aec(make(id)), num_cycles=60)
+    api_test(parallel_to_aec(make(id, clips=clips_of(id))), num_cycles=60)
 
 
 def test_turn_based_view_passes_pettingzoos_render_test() -> None:

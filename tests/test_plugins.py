@@ -80,9 +80,8 @@ def test_tasks_of_a_package_are_made_by_name(plug: Plug) -> None:
     assert assistmimic_env.spec("Clinic/Three").id == "Clinic/Three-v2"
     assert assistmimic_env.make_vec("Clinic/Two-v0", num_envs=1).config.start == "first"
     assert pettingzoo.make("parallel", "Clinic/Four-v0").possible_agents == ["supporter", "recipient"]
-    ids = [entry.id for entry in assistmimic_env.list_envs()]
-    assert ids == ["AssistMimic/PullUp-v0", "AssistMimic/SitToStand-v0", "Clinic/Four-v0", "Clinic/One-v0",
-                   "Clinic/Three-v2", "Clinic/Two-v0"]  # fmt: skip
+    ids = [entry.id for entry in assistmimic_env.list_envs() if not entry.id.startswith("AssistMimic/")]
+    assert ids == ["Clinic/Four-v0", "Clinic/One-v0", "Clinic/Three-v2", "Clinic/Two-v0"]
 
 
 def test_a_body_of_a_package_is_found_by_name(plug: Plug) -> None:

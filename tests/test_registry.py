@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pettingzoo
 import pytest
+from brought import clips_of
 from toys import TOY_ID, rising_clip, standing_clip
 
 import assistmimic_env
@@ -47,7 +48,8 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_bundled_environments_are_listed() -> None:
     """Sorted, described, with clips that ship with the package."""
-    assert IDS == ["AssistMimic/PullUp-v0", "AssistMimic/SitToStand-v0"]
+    short = [id.removeprefix("AssistMimic/").removesuffix("-v0") for id in IDS]
+    assert short == ["HHIAssist", "HelpUp", "InterX", "LayToSit", "PullUp", "SitDown", "SitToStand", "SupportedWalk"]
     for entry in list_envs():
         assert entry.description.endswith(".")
         assert set(entry.clips) | set(entry.held_out) <= set(bundled_clips())
@@ -66,7 +68,7 @@ def test_namespace_and_version_may_be_left_out(name: str) -> None:
         ("AssistMimic/PulUp-v0", "Did you mean 'AssistMimic/PullUp-v0'"),
         ("SitToStnd-v0", "Did you mean 'AssistMimic/SitToStand-v0'"),
         ("AssistMimic/PullUp-v7", "Did you mean 'AssistMimic/PullUp-v0'"),
-        ("", "Environments: AssistMimic/PullUp-v0, AssistMimic/SitToStand-v0"),
+        ("", "Environments: AssistMimic/HHIAssist-v0, AssistMimic/HelpUp-v0, AssistMimic/InterX-v0, "),
         ("../../etc", "Environments: "),
         ("Humanoid-v5", "Environments: "),
     ],
@@ -89,9 +91,9 @@ def test_import_alone_fills_pettingzoos_registry() -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_pettingzoo_and_gymnasium_make_the_same_environments(id: str) -> None:
     """Options pass through."""
-    ours = make(id, start="first")
-    theirs = pettingzoo.make("parallel", id, start="first")
-    single: Any = gymnasium.make(id, role="supporter", partner="hold", start="first").unwrapped
+    ours = make(id, clips=clips_of(id), start="first")
+    theirs = pettingzoo.make("parallel", id, clips=clips_of(id), start="first")
+    single: Any = gymnasium.make(id, role="supporter", partner="hold", clips=clips_of(id), start="first").unwrapped
     expected = ours.reset(seed=5)[0]
     np.testing.assert_array_equal(theirs.reset(seed=5)[0]["recipient"], expected["recipient"])
     np.testing.assert_array_equal(single.reset(seed=5)[0], expected["supporter"])

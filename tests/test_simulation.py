@@ -10,12 +10,14 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
+from brought import clips_of
 from toys import BODY, by_role, make_env, make_vec, pose_action, rising_clip, sent, standing_clip
 
 from assistmimic_env import kinematics, list_envs, metrics, rotations, spec
 from assistmimic_env import make_vec as make_bundled_vec
 from assistmimic_env.clip import ROLES, PairClip
 from assistmimic_env.config import EnvConfig, Impairment
+from assistmimic_env.registry import resolve_clips
 from assistmimic_env.simulation import PairSimulation
 from assistmimic_env.vector import VectorEnv
 
@@ -264,7 +266,7 @@ def test_recipient_that_stays_seated_passes_the_papers_success_but_not_the_task(
 
 def of_every_clip(id: str, **options: Any) -> VectorEnv:
     """One world per clip of an environment, held-out ones included, at its first frame."""
-    clips = (*spec(id).clips, *spec(id).held_out)
+    clips = resolve_clips(id, clips_of(id)) + resolve_clips(id, spec(id).held_out)
     vec = make_bundled_vec(id, num_envs=len(clips), clips=clips, threads=2, **options)
     vec.reset(seed=0, options={"clip": np.arange(len(clips)), "frame": 0})
     return vec

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from brought import clips_of
 from gymnasium.utils.env_checker import check_env
 from toys import make_env, pose_action, sent, standing_clip
 
@@ -24,7 +25,7 @@ IDS = [spec.id for spec in list_envs()]
 
 def make_one(**options: Any) -> SingleAgentEnv:
     """A single-agent view of the standing clip unless ``clips`` says otherwise."""
-    return make_single(IDS[0], **{"clips": standing_clip(), **options})
+    return make_single("AssistMimic/PullUp-v0", **{"clips": standing_clip(), **options})
 
 
 # --- Conformance ----------------------------------------------------------------------------------------------
@@ -35,14 +36,14 @@ def make_one(**options: Any) -> SingleAgentEnv:
 @pytest.mark.parametrize("partner", PARTNERS)
 def test_environment_passes_gymnasiums_checker(id: str, role: str, partner: str) -> None:
     """With warnings as errors, which the whole test suite has; windows are tested apart."""
-    env: Any = gymnasium.make(id, role=role, partner=partner, start_noise=1.0)
+    env: Any = gymnasium.make(id, role=role, partner=partner, clips=clips_of(id), start_noise=1.0)
     check_env(env.unwrapped, skip_render_check=True)
     env.close()
 
 
 def test_pictures_pass_gymnasiums_checker() -> None:
     """Through the wrapper that ``gymnasium.make`` adds, which checks what ``render`` returns."""
-    env = gymnasium.make(IDS[0], render_mode="rgb_array")
+    env = gymnasium.make("AssistMimic/PullUp-v0", render_mode="rgb_array")
     env.reset(seed=0)
     try:
         picture: Any = env.render()
@@ -66,9 +67,11 @@ def test_gymnasiums_statistics_wrapper_works() -> None:
 
 def test_gymnasiums_vector_environments_work() -> None:
     """Sub-environments are made from the id, seeded one by one, and reset themselves."""
-    envs = gymnasium.make_vec(IDS[0], num_envs=2, vectorization_mode="sync", partner="hold", max_cycles=3)
+    envs = gymnasium.make_vec(
+        "AssistMimic/PullUp-v0", num_envs=2, vectorization_mode="sync", partner="hold", max_cycles=3
+    )
     first, _ = envs.reset(seed=4)
-    second, _ = make_single(IDS[0], partner="hold", max_cycles=3).reset(seed=5)
+    second, _ = make_single("AssistMimic/PullUp-v0", partner="hold", max_cycles=3).reset(seed=5)
     np.testing.assert_array_equal(first[1], second)
     observations = [envs.step(envs.action_space.sample())[0] for _ in range(5)]
     assert np.isfinite(observations).all()
@@ -291,5 +294,5 @@ def test_copies_go_on_where_the_original_is(copied: Any, partner: Any) -> None:
 
 def test_pair_can_be_wrapped_directly() -> None:
     """``SingleAgentEnv(make(...))`` is ``make_single(...)``."""
-    first = SingleAgentEnv(make(IDS[1]), role="supporter").reset(seed=1)[0]
-    np.testing.assert_array_equal(first, make_single(IDS[1], role="supporter").reset(seed=1)[0])
+    first = SingleAgentEnv(make("AssistMimic/SitToStand-v0"), role="supporter").reset(seed=1)[0]
+    np.testing.assert_array_equal(first, make_single("AssistMimic/SitToStand-v0", role="supporter").reset(seed=1)[0])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brought import clips_of
 from toys import TOY_ID, by_role, make_env, make_vec, pose_action, rising_clip, sent, standing_clip
 
 from assistmimic_env import list_envs, make
@@ -39,10 +40,10 @@ def shaky(vec: VectorEnv, rng: np.random.Generator, scale: float = 0.05) -> np.n
 def test_world_of_a_batch_is_a_single_environment_bit_for_bit(id: str) -> None:
     """World i of ``reset(seed=s)`` is ``make(id).reset(seed=s + i)``: all that it returns, and its state."""
     options = {"start_noise": 1.0, "termination_distance": 0.2}
-    vec = make_bundled_vec(id, num_envs=3, threads=1, **options)
-    threaded = make_bundled_vec(id, num_envs=3, threads=2, **options)
+    vec = make_bundled_vec(id, num_envs=3, threads=1, clips=clips_of(id), **options)
+    threaded = make_bundled_vec(id, num_envs=3, threads=2, clips=clips_of(id), **options)
     world, rng, ends = 1, np.random.default_rng(0), 0
-    env = make(id, **options)
+    env = make(id, clips=clips_of(id), **options)
     together, _ = vec.reset(seed=40)
     threaded.reset(seed=40)
     alone, _ = env.reset(seed=40 + world)
@@ -83,7 +84,7 @@ def trajectory_hash(steps: int = 60) -> str:
     """Digest of everything that a few worlds of each environment return."""
     digest = hashlib.sha256()
     for id in IDS:
-        vec = make_bundled_vec(id, num_envs=3, threads=2, start_noise=1.0)
+        vec = make_bundled_vec(id, num_envs=3, threads=2, clips=clips_of(id), start_noise=1.0)
         observation, _ = vec.reset(seed=11)
         rng = np.random.default_rng(0)
         for _ in range(steps):
@@ -199,7 +200,7 @@ def test_actions_are_clipped_and_not_changed() -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_shapes_types_and_spaces(id: str) -> None:
     """As documented, for every environment."""
-    vec = make_bundled_vec(id, num_envs=2, threads=1)
+    vec = make_bundled_vec(id, num_envs=2, threads=1, clips=clips_of(id))
     observation, _ = vec.reset(seed=0)
     for _ in range(3):
         for role in ROLES:

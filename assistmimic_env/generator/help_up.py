@@ -84,6 +84,7 @@ _FOOT_SPACING: Mapping[Start, Range] = {
     "sitting": (0.34, 0.38),
 }
 _DISTANCE: Mapping[Place, Range] = {"front": (0.70, 0.76), "side": (0.48, 0.52)}
+_DISTANCE_SITTING: Mapping[Place, Range] = {"front": (0.70, 0.76), "side": (0.60, 0.64)}
 _LASTS: Mapping[Start, float] = {"half_kneeling": 1.0, "kneeling": 2.0, "sitting": 1.0}
 """Stages of a start: the whole motion takes as many times `rise_time`."""
 
@@ -141,10 +142,12 @@ def sample_parameters(
         "place": get_args(Place)[seed // 3 % 2] if place is None else place,
         "lead": get_args(Lead)[int(rng.integers(2))],
     }
+    if (words["start"], words["place"]) == ("kneeling", "side"):
+        words["lead"] = "right"  # with the left foot first, the held elbow passes through the supporter's hip
     ranges = {
         **TRAIN_RANGES,
         "foot_spacing": _FOOT_SPACING[words["start"]],
-        "distance": _DISTANCE[words["place"]],
+        "distance": (_DISTANCE_SITTING if words["start"] == "sitting" else _DISTANCE)[words["place"]],
     }
     drawn = draw(rng, seed, split, train=ranges, test=TEST_RANGES)
     return HelpUpParameters(**words, **drawn)

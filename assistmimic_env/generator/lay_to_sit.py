@@ -71,7 +71,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
 TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "bed_height": (0.43, 0.48),
-        "rise_time": (4.6, 5.6),
+        "rise_time": (5.6, 6.6),
         "distance": (0.40, 0.44),
         "recipient_stature": (1.62, 1.82),
         "supporter_stature": (1.68, 1.86),
@@ -82,7 +82,7 @@ TRAIN_RANGES: Mapping[str, Range] = MappingProxyType(
 TEST_RANGES: Mapping[str, tuple[Range, Range]] = MappingProxyType(
     {
         "bed_height": ((0.41, 0.425), (0.485, 0.51)),
-        "rise_time": ((4.2, 4.5), (5.7, 6.4)),
+        "rise_time": ((5.0, 5.5), (6.7, 7.4)),
     }
 )
 """Held-out bands: each test clip has one of these parameters below or above the train split, the others inside it."""
@@ -94,7 +94,7 @@ class LayToSitParameters:
 
     bed_height: float = 0.45
     """Top of the bed over the floor."""
-    rise_time: float = 5.0
+    rise_time: float = 6.0
     """From the first movement to sitting."""
     distance: float = 0.42
     """From the bed's edge to the supporter's pelvis."""
@@ -217,8 +217,8 @@ class _Plan:
                 person=_SUPPORTER,
                 side="R_",
                 partner_body="L_Hip",
-                place=along(recipient, "L_Knee", 0.85),
-                direction=(0.3, 0.0, 0.954),
+                place=along(recipient, "L_Knee", 0.92),
+                direction=(0.6, 0.0, 0.8),
             ),
         )
 
@@ -312,7 +312,7 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     scale = body.stature / 1.72
     bed, lap = top + radius(body, body.index("R_Elbow")) - PRESS, top + 0.25 * scale
     away = (0.5, 0.85)
-    lift = course(phase, bed, (0.2, 0.5, bed + 0.09 * scale), (*away, lap)) + 0.05 * pulse(phase, *away)
+    lift = course(phase, bed, (0.2, 0.5, bed + 0.16 * scale), (*away, lap)) + 0.05 * pulse(phase, *away)
     x, frames = -_PELVIS_TO_EDGE * scale, len(phase)
     wrist = np.stack(
         [course(phase, x + 0.23 * scale, (*away, x + 0.2)), course(phase, -0.24 * scale, (*away, 0.12)), lift], axis=-1
@@ -326,6 +326,11 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
         axis=-1,
     )
     shoulder = np.broadcast_to([np.nan, np.nan, top + radius(body, body.index("R_Shoulder"))], (frames, 3))
+    palm = bone(body, "R_Hand")
+    knuckles = course(phase, bed, (0.2, 0.5, bed + 0.08 * scale))
+    fingers = np.stack(
+        [wrist[:, 0], course(phase, -0.24 * scale + palm, (0.2, 0.5, -0.24 * scale + 0.3 * palm)), knuckles], axis=-1
+    )
     held = np.stack(
         [
             course(phase, 0.0, (0.1, 0.8, 0.06)),
@@ -336,6 +341,7 @@ def _arms(plan: _Plan) -> tuple[Support, ...]:
     )
     return (
         Support(body="R_Wrist", position=wrist, weight=course(phase, 10.0, (*away, 3.0))),
+        Support(body="R_Hand", position=fingers, weight=course(phase, 10.0, (0.5, 0.6, 0.0))),
         Support(body="R_Elbow", position=elbow, weight=course(phase, 6.0, (0.3, 0.7, 0.0))),
         Support(body="R_Shoulder", position=shoulder, weight=course(phase, 6.0, (0.02, 0.22, 0.0))),
         Support(body="L_Wrist", position=held, weight=2.0),

@@ -34,6 +34,8 @@ class Motion:
     """What the motion fulfils, in both passes."""
     apart: tuple[ik.Target, ...] | None = None
     """Who keeps out of whom, in the second pass only; by default `clearance`."""
+    smoothness: float = 4.0
+    """Weight of accelerations; with 1.0 an arm that has to keep out of the way may jump."""
 
 
 def solve(motion: Motion, *, rough: int = 8, fine: int = 30) -> tuple[Array, Array]:
@@ -53,7 +55,7 @@ def solve(motion: Motion, *, rough: int = 8, fine: int = 30) -> tuple[Array, Arr
         targets=motion.targets,
         rest=ik.RestPull(local_rotation=motion.local_rotation, weight=rest_weights(body)),
         limits=limits(body),
-        smoothness=1.0,
+        smoothness=motion.smoothness,
     )
     first = ik.solve(problem, ik.IkSettings(iterations=rough, tolerance=1e-2))
     problem = replace(

@@ -14,22 +14,26 @@ def clip_names(word: str) -> tuple[str, ...]:
     """What a word stands for, as names and paths that `load_clip` takes.
 
     Args:
-        word: A bundled clip, an npz file, a folder of them, or an environment (its training clips).
+        word: A bundled clip, a folder of bundled ones (those to train on), an npz file, a folder of them, or an
+            environment (its training clips).
 
     Raises:
-        ClipError: Nothing is called so, or the folder holds no clip.
+        ClipError: Nothing is called so, or there is no clip in it.
     """
     from assistmimic_env import spec
-    from assistmimic_env.clip import bundled_clips
+    from assistmimic_env.clip import bundled_clips, bundled_folder
     from assistmimic_env.errors import ClipError, UnknownEnvironmentError
+    from assistmimic_env.registry import own_clips
 
     path, names = Path(word), bundled_clips()
     if path.is_dir():
         return _files(path)
     if word.endswith(".npz") or word in names:
         return (word,)
+    if folder := bundled_folder(word):
+        return folder
     try:
-        return tuple(spec(word).clips)
+        return own_clips(spec(word))
     except UnknownEnvironmentError:
         raise ClipError(_unknown(word, names)) from None
 

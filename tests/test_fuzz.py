@@ -17,8 +17,8 @@ from assistmimic_env.clip import ROLES
 from assistmimic_env.vector import VectorEnv
 
 IDS = [spec.id for spec in list_envs()]
-WORLDS = 32
-QUICK_STEPS = 80_000
+WORLDS = 16
+QUICK_STEPS = 20_000
 LONG_STEPS = 100_000
 MAX_GROWTH = 20 * 2**20
 
@@ -32,7 +32,7 @@ OPTIONS = (
 
 def actions(vec: VectorEnv, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
     """In turn uniform noise, saturating jumps, far outside the space, a held extreme, and the reference's pose."""
-    shape, kind = (vec.num_envs, 2, 69), (step // 20) % 5
+    shape, kind = (vec.num_envs, 2, vec.simulation.body.num_dofs), (step // 10) % 5
     action = {
         0: lambda: rng.uniform(-1.0, 1.0, shape),
         1: lambda: rng.choice([-1.0, 1.0], shape),
@@ -75,10 +75,11 @@ def fuzz(vec: VectorEnv, steps: int, *, seed: int) -> int:
 @pytest.mark.parametrize("options", OPTIONS, ids=["default", "weak recipient", "expmap"])
 @pytest.mark.parametrize("id", IDS)
 def test_random_and_extreme_actions_keep_everything_finite(id: str, options: dict) -> None:
-    """A share of 8e4 steps over all environments and options."""
+    """A share of 2e4 steps over all environments and options: every kind of action, and ends of clips."""
     vec = make_vec(id, num_envs=WORLDS, clips=clips_of(id), **options)
     steps = -(-QUICK_STEPS // (WORLDS * len(IDS) * len(OPTIONS)))
-    assert fuzz(vec, steps, seed=0) > WORLDS // 2
+    assert steps >= 50
+    assert fuzz(vec, steps, seed=0) > 0
 
 
 def resident_bytes() -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -49,24 +50,25 @@ def generate(
         print(*(f"{one['file']}  {one['status']}" for one in made), sep="\n")
 
 
-def families(*, json: bool = False) -> None:
+def families(*, measure: bool = False, json: bool = False) -> None:
     """List the families of generated motion, and how many clips of each ship with the package.
 
     Args:
+        measure: Also measure the clips that ship: slides, depths, reach, joints and speeds, beside their limits.
         json: Print one JSON object instead of text.
     """
     from assistmimic_env.generator import FAMILIES
 
+    entries = {name: _entry(one, measure=measure) for name, one in FAMILIES.items()}
     if json:
-        entries = {
-            name: {"description": one.description, "version": one.version, "bundled": dict(one.bundled)}
-            for name, one in FAMILIES.items()
-        }
         print(json_module.dumps(entries, indent=2))
         return
-    for name, one in FAMILIES.items():
-        counts = f"{one.bundled['train']} to train on, {one.bundled['test']} to test"
-        print(f"{name}: {one.description}\n  bundled: {counts}")
+    for name, entry in entries.items():
+        counts = f"{entry['bundled']['train']} to train on, {entry['bundled']['test']} to test"
+        print(f"{name}: {entry['description']}\n  bundled: {counts}")
+        for row in entry.get("measured", ()):
+            value = "-" if row["worst"] is None else f"{row['worst']:.3g} {row['unit']}"
+            print(f"  {row['name']:<20} {value:>12}   at most {row['limit']:g}")
 
 
 def build_generated(family: Annotated[tuple[str, ...], tyro.conf.Positional] = (), *, out: Path) -> None:
@@ -99,6 +101,22 @@ def read_seeds(text: str) -> tuple[int, ...]:
     if not numbers:
         raise ConfigError(f"--seeds {text}: the range is empty; its end is not part of it.")
     return numbers
+
+
+def _entry(family: Family, *, measure: bool) -> dict[str, Any]:
+    """A family as plain values; measurements are the worst of its bundled clips."""
+    from assistmimic_env.clip import load_clip
+    from assistmimic_env.generator.limits import LIMITS, UNITS, worst
+
+    entry = {"description": family.description, "version": family.version, "bundled": dict(family.bundled)}
+    if not measure:
+        return entry
+    found = worst(load_clip(name) for split in family.bundled for name in family.bundled_names(split))
+    rows = [
+        {"name": name, "worst": value if math.isfinite(value) else None, "limit": LIMITS[name], "unit": UNITS[name]}
+        for name, value in found.items()
+    ]
+    return {**entry, "measured": rows}
 
 
 def _clips(family: Family, seeds: Sequence[int], split: Split, out: Path) -> Iterator[tuple[Path, str]]:

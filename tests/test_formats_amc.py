@@ -263,10 +263,10 @@ def test_damaged_files_are_typed_errors_within_a_second(tmp_path: Path, what: st
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new) if what == "names" else text.replace(old, new, 1))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ClipError, match=message):
         read(tmp_path)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize("name", ["22.asf", "22_01.amc"])

@@ -218,10 +218,10 @@ def edited(change: Any) -> Any:
 def test_a_damaged_file_is_refused_quickly(tmp_path: Path, damage: Any) -> None:
     dyad = write(tmp_path)
     damage(dyad / FILES[0])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ClipError, match="AA_50"):
         read(dyad)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:

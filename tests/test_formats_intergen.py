@@ -327,10 +327,10 @@ def spoil(path: Path) -> None:
 def test_a_damaged_file_is_refused_quickly(tmp_path: Path, damage: Any, error: type[Exception]) -> None:
     where = write_processed(tmp_path)
     damage(where / "person2" / "4021.npy")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(error, match="4021"):
         read(where)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert not (where / "person2" / "executed").exists()
 
 

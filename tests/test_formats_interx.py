@@ -280,10 +280,10 @@ def bloat_the_header(path: Path) -> None:
 def test_a_damaged_skeleton_is_refused_quickly(tmp_path: Path, damage: Any, error: type[Exception]) -> None:
     where = write_skeletons(tmp_path)
     damage(where / "P2.npy")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(error, match=r"P2|the second"):
         read(tmp_path)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert not (where / "executed").exists()
 
 

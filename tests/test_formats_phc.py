@@ -190,10 +190,10 @@ DAMAGES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("what", DAMAGES)
 def test_damaged_files_are_typed_errors_within_a_second(tmp_path: Path, what: str) -> None:
     content, message = DAMAGES[what]
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ClipError, match=message):
         read(tmp_path, content)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 class Evil:

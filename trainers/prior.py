@@ -6,7 +6,7 @@ PHC's weights cannot be redistributed, so the package ships a tracker of its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistmimic_env.solo_evaluation import ENV_ID, training_clips
@@ -26,11 +26,17 @@ steps took it from 0.48 to 0.03."""
 
 
 def prior_settings(
-    *, seed: int = 0, init_from: str = REGULATOR, ppo: Mapping[str, Any] | None = None, **settings: Any
+    *,
+    clips: Sequence[str] = (),
+    seed: int = 0,
+    init_from: str = REGULATOR,
+    ppo: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> RunSettings:
     """The run that makes a prior.
 
     Args:
+        clips: Names and files as `assistmimic_env.make` takes them; by default `solo_evaluation.training_clips`.
         seed: Seed of everything random.
         init_from: What PPO starts from, see `start.Start`.
         ppo: Further keyword arguments of `assistmimic_ppo`, as plain values.
@@ -40,7 +46,7 @@ def prior_settings(
         env_id=ENV_ID,
         seed=seed,
         solo=True,
-        env_options={**TRAINING_OPTIONS, "clips": training_clips()},
+        env_options={**TRAINING_OPTIONS, "clips": list(clips or training_clips())},
         ppo={"num_envs_per_env_runner": PEOPLE, **(ppo or {})},
         init_from=init_from,
         **{"module": NETWORK, **settings},

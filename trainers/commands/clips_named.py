@@ -61,12 +61,13 @@ def _files(folder: Path) -> tuple[str, ...]:
 
 def _unknown(word: str, names: tuple[str, ...]) -> str:
     from assistmimic_env import list_envs
+    from assistmimic_env.clip import bundled_folders, bundled_list
     from assistmimic_env.errors import did_you_mean
 
     ids = [entry.id for entry in list_envs()]
     short = [name.rsplit("/", 1)[1] for name in ids]
-    hint = did_you_mean(word, names) or did_you_mean(word, ids) or did_you_mean(word, short)
+    hint = did_you_mean(word, (*names, *bundled_folders())) or did_you_mean(word, ids) or did_you_mean(word, short)
     return (
         f"there is no clip, file, folder or environment '{word}'.{hint} "
-        f"Bundled clips: {', '.join(names)}. Environments: {', '.join(ids)}."
+        f"Bundled clips: {bundled_list()}. Environments: {', '.join(ids)}."
     )

@@ -80,10 +80,16 @@ def _extras() -> dict[str, str]:
     return {extra: f"lacks {', '.join(lacks)}" if lacks else "installed" for extra, lacks in missing.items()}
 
 
-def _environments() -> list[str]:
+def _environments() -> dict[str, str]:
+    """Return id -> how many clips it brings, or where its motion comes from."""
     import assistmimic_env
 
-    return [spec.id for spec in assistmimic_env.list_envs()]
+    return {
+        spec.id: f"your data: assistmimic clips import {spec.data} PATH --out DIR"
+        if spec.data is not None
+        else f"clips to train on: {len(spec.clips)}, held out: {len(spec.held_out)}"
+        for spec in assistmimic_env.list_envs()
+    }
 
 
 def _clips() -> list[str]:
@@ -96,7 +102,8 @@ def _lines(report: dict[str, object]) -> list[str]:
     lines = []
     for name, value in report.items():
         if isinstance(value, dict):
-            lines += [f"{name}:", *(f"  {key:<12} {entry}" for key, entry in value.items())]
+            width = max(map(len, value), default=0)
+            lines += [f"{name}:", *(f"  {key:<{width}}  {entry}" for key, entry in value.items())]
         elif isinstance(value, list):
             lines += [f"{name}:", *(f"  {entry}" for entry in value or ["none"])]
         else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def train(
     *,
+    clips: tuple[str, ...] = (),
     steps: int = 3_000_000,
     seed: int = 0,
     out: Path | None = None,
@@ -28,12 +29,15 @@ def train(
 ) -> int:
     """Train a single-person tracker on every person of the clips, each alone.
 
-    First a linear-quadratic regulator along each reference teaches the network (about 12 minutes on 2 cores), then PPO.
+    First a linear-quadratic regulator along each reference teaches the network (about a minute per clip on 2 cores),
+    then PPO.
 
     Leaves <run>/policies/trained/tracker.{safetensors,json} for --init-from, and Humanoid.pth beside them: the same
     network in PHC's checkpoint format. Ctrl-C finishes the running update and saves.
 
     Args:
+        clips: Names of bundled clips or folders, clip files, or folders of them; by default all bundled ones but those
+            that are held out.
         steps: Control steps of one person.
         seed: Seed of worlds, networks and exploration.
         out: Folder of the run; by default a new one below `runs`.
@@ -59,7 +63,7 @@ def train(
     if resume is not None:
         result = resume_run(folder, budget=limit, console=console)
     else:
-        settings = prior_settings(seed=seed, init_from=init_from, ppo={"num_env_runners": env_runners})
+        settings = prior_settings(clips=clips, seed=seed, init_from=init_from, ppo={"num_env_runners": env_runners})
         result = start_run(settings, folder, budget=limit, console=console)
     if not result.finished:
         console.print(f"Stopped. Continue with: assistmimic prior train --resume {folder}", soft_wrap=True)

@@ -114,15 +114,15 @@ def _one_env(cards: Mapping[str, TrainedIn]) -> str:
 
 
 def _card_clips(cards: Mapping[str, TrainedIn]) -> tuple[str, ...] | None:
-    """Clips that all cards name; only those that ship with the package, a card may come from anywhere."""
-    from assistmimic_env.clip import bundled_clips
+    """Clips, or folders of them, that all cards name; only what ships with the package, a card may come from anywhere."""
+    from assistmimic_env.clip import bundled_clips, bundled_folders
     from assistmimic_env.errors import ConfigError
 
     named = {tuple(_listed(card.options["clips"])) for card in cards.values() if card.options.get("clips")}
     if not named:
         return None
     clips = next(iter(named))
-    if len(named) > 1 or any(clip not in bundled_clips() for clip in clips):
+    if len(named) > 1 or not {*clips}.issubset((*bundled_clips(), *bundled_folders())):
         shown = "; ".join(", ".join(each) for each in sorted(named))
         raise ConfigError(
             f"the policies were trained on clips that differ or do not ship with the package ({shown}). "

@@ -376,6 +376,7 @@ def _motion(plan: _Plan) -> Motion:
         root_position=np.concatenate(_pelvis(plan), axis=1),
         local_rotation=_guess(plan),
         targets=(*_feet(plan), *_trunks(plan), _balance(plan), *_hands(plan)),
+        smoothness=1.0,  # version 1, which policies were trained on
     )
 
 

@@ -122,7 +122,7 @@ LIMITS = (
     ),
 )
 """Recorded people who help each other stay below 3 m/s and 35 m/s^2 (spec/data.md section 5); the bundled clips are
-all fit, and fine but for the steps of ``pull_up``. The other lengths are shares of a hand's size: bodies are capsules
+all fit (docs/motion.md lists the remarks). The other lengths are shares of a hand's size: bodies are capsules
 about 4 cm thick at the wrist, so that what overlaps by more has passed through."""
 
 

@@ -57,6 +57,7 @@ class BenchmarkConfig:
 
     Attributes:
         env_id: Environment.
+        clips: Other motion than the environment's own, as for ``make``.
         body: Humanoid of all parts but the comparison of bodies, which is made where this is not ``smpl24``.
         num_envs: Worlds of the vector measurement.
         threads: Physics threads of the vector measurement.
@@ -66,12 +67,18 @@ class BenchmarkConfig:
     """
 
     env_id: str = "AssistMimic/PullUp-v0"
+    clips: tuple[str, ...] = ()
     body: str = "smpl24"
     num_envs: int = 64
     threads: int = 2
     blocks: int = 8
     steps: int = 40
     growth: tuple[int, ...] = (1, 4, 16, 64, 256)
+
+    def make_vec(self, num_envs: int, threads: int, **options: Any) -> VectorEnv:
+        """Worlds of the environment, of the humanoid unless ``options`` say otherwise."""
+        options = {"body": self.body, "clips": self.clips or None, **options}
+        return registry.make_vec(self.env_id, num_envs=num_envs, threads=threads, **options)
 
 
 def run_benchmark(
@@ -133,8 +140,7 @@ def _feed_forward(simulation: PairSimulation) -> Array:
 
 
 def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:
-    options = {"body": config.body, **options}
-    env = registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads, **options)
+    env = config.make_vec(config.num_envs, config.threads, **options)
     env.reset(seed=0)
 
     def step(action: Array) -> float:
@@ -147,7 +153,7 @@ def _vector_ratio(config: BenchmarkConfig, **options: Any) -> dict[str, float]:
 
 
 def _parallel_ratio(config: BenchmarkConfig) -> dict[str, float]:
-    env = registry.make(config.env_id, body=config.body)
+    env = registry.make(config.env_id, body=config.body, clips=config.clips or None)
     env.reset(seed=0)
 
     def step(action: Array) -> float:
@@ -244,8 +250,7 @@ def _humanoid_rate(*, steps: int) -> float | None:
 def _growth(config: BenchmarkConfig, worlds: int) -> dict[str, float]:
     gc.collect()
     before = _resident_bytes()
-    threads = min(config.threads, worlds)
-    env = registry.make_vec(config.env_id, num_envs=worlds, threads=threads, body=config.body)
+    env = config.make_vec(worlds, min(config.threads, worlds))
     env.reset(seed=0)
     actions = _feed_forward(env.simulation)
     elapsed = [_timed_step(env, actions) for _ in range(max(8, 1024 // worlds))]
@@ -261,10 +266,7 @@ def _compare_bodies(config: BenchmarkConfig) -> dict[str, dict[str, float]]:
     options: dict[str, dict[str, Any]] = {"smpl24": {"body": "smpl24"}} | {
         f"{config.body}, {fingers}": {"body": config.body, "fingers": fingers} for fingers in ("free", "frozen")
     }
-    envs = {
-        name: registry.make_vec(config.env_id, num_envs=config.num_envs, threads=config.threads, **chosen)
-        for name, chosen in options.items()
-    }
+    envs = {name: config.make_vec(config.num_envs, config.threads, **chosen) for name, chosen in options.items()}
     actions = {name: _feed_forward(env.simulation) for name, env in envs.items()}
     elapsed: dict[str, list[float]] = {name: [] for name in envs}
     for env in envs.values():

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args
 

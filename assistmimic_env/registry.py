@@ -265,7 +265,7 @@ def own_clips(entry: EnvSpec) -> tuple[str, ...]:
     reader = find_format(entry.data)
     obtain = f" {' '.join(reader.obtain.split())}" if isinstance(reader, Format) else ""
     raise ClipError(
-        f"{entry.id} has no motion of its own: its data set may not be passed on.{obtain} "
+        f"{entry.id} plays your data, it has no motion of its own.{obtain} "
         f"Then: assistmimic clips import {entry.data} PATH --out DIR, and give clips=DIR (--clips DIR)."
     )
 

@@ -106,6 +106,7 @@ def test_compared_policies_keep_what_they_observe(export: Callable[..., str]) ->
 def test_clips_of_a_card_are_used_only_if_they_ship(export: Callable[..., str], clip: str) -> None:
     """A card may come from anywhere: it cannot make us read files."""
     assert stage_of(export("a", SIT, {"clips": ["sit_to_stand/test_00"]})).options["clips"] == ("sit_to_stand/test_00",)
+    assert stage_of(export("c", SIT, {"clips": "assisted_rise"})).options["clips"] == ("assisted_rise",)
     elsewhere = export("b", SIT, {"clips": [clip]})
     with pytest.raises(assistmimic_env.errors.ConfigError, match="do not ship with the package"):
         stage_of(elsewhere)

@@ -40,6 +40,8 @@ class TrainBenchmark:
 
     env_id: str = "AssistMimic/PullUp-v0"
     """Environment."""
+    clips: tuple[str, ...] = ()
+    """Other motion than its own, as for `make`."""
     worlds: int = 96
     """Worlds of the batched sampler, all processes together."""
     fragment: int = 32
@@ -96,7 +98,7 @@ def _algorithm(config: TrainBenchmark, *, sampler: Any, runners: int, worlds: in
         num_env_runners=runners,
         num_envs_per_env_runner=worlds,
         rollout_fragment_length=config.fragment,
-        env_options={"termination_distance": 0.5, "start_noise": 1.0},
+        env_options={"clips": config.clips or None, "termination_distance": 0.5, "start_noise": 1.0},
         sampler=sampler,
     ).build_algo()
 

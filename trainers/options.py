@@ -32,6 +32,15 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def env_options(words: Sequence[str], *, clips: Sequence[str] = ()) -> dict[str, Any]:
+    """Options of an environment from `KEY=VALUE` and from the clips that a user names; none stand for its own.
+
+    Raises:
+        ConfigError: See `read_options`.
+    """
+    return merged(read_options(words), {"clips": list(clips)} if clips else {})
+
+
 def merged(*options: Mapping[str, Any]) -> dict[str, Any]:
     """Join options, also inside of mappings; later ones win."""
     joined: dict[str, Any] = {}

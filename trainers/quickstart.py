@@ -18,9 +18,10 @@ from assistmimic_env.policy import load_pair
 from assistmimic_env.rendering import write_video
 
 from .feedforward import WarmStart
+from .options import merged
 from .plots import plot_learning_curve
 from .progress import read_records
-from .run import RunResult, RunSettings, evaluation_options, read_settings, resume_run, start_run
+from .run import TRAINING_OPTIONS, RunResult, RunSettings, evaluation_options, read_settings, resume_run, start_run
 from .start import FEEDFORWARD, StartSettings
 from .training import Budget, write_json
 
@@ -96,6 +97,7 @@ def quickstart(
     resume: bool = False,
     ppo: Mapping[str, Any] | None = None,
     init_from: str = FEEDFORWARD,
+    env_options: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> QuickstartResult:
     """Start, PPO, evaluation, learning curve, video.
@@ -109,6 +111,7 @@ def quickstart(
         resume: Continue the run in the folder.
         ppo: Further keyword arguments of `assistmimic_ppo`, as plain values.
         init_from: What PPO starts from, see `start.Start`.
+        env_options: Of the environment, such as other clips.
         console: Where to show progress; standard output by default.
     """
     start = time.monotonic()
@@ -119,7 +122,9 @@ def quickstart(
         settings = read_settings(folder)
         run = resume_run(folder, budget=limit, console=console)
     else:
-        settings = quickstart_settings(env_id, plan, seed=seed, ppo=ppo or {}, init_from=init_from)
+        settings = quickstart_settings(
+            env_id, plan, seed=seed, ppo=ppo or {}, init_from=init_from, env_options=env_options or {}
+        )
         run = start_run(settings, folder, budget=limit, console=console)
     console.print(f"Evaluation: {', '.join(PAIRS)}, {plan.rollouts} rollouts each ...")
     evaluation = evaluate_pairs(settings, folder, rollouts=plan.rollouts)
@@ -135,12 +140,19 @@ def quickstart(
 
 
 def quickstart_settings(
-    env_id: str, plan: QuickstartBudget, *, seed: int, ppo: Mapping[str, Any], init_from: str
+    env_id: str,
+    plan: QuickstartBudget,
+    *,
+    seed: int,
+    ppo: Mapping[str, Any],
+    init_from: str,
+    env_options: Mapping[str, Any],
 ) -> RunSettings:
     """The run of a quickstart."""
     return RunSettings(
         env_id=assistmimic_env.spec(env_id).id,
         seed=seed,
+        env_options=merged(TRAINING_OPTIONS, env_options),
         ppo={"num_env_runners": 0, "num_envs_per_env_runner": plan.worlds, **ppo},
         init_from=init_from,
         start=StartSettings(feedforward=plan.feedforward),

@@ -14,6 +14,7 @@ def bench(
     what: Annotated[Literal["env", "train", "grip", "retarget"], tyro.conf.Positional] = "env",
     *,
     env: str = "AssistMimic/PullUp-v0",
+    clips: tuple[str, ...] = (),
     body: str = "smpl24",
     worlds: int | None = None,
     threads: int = 2,
@@ -33,6 +34,7 @@ def bench(
     Args:
         what: env, train, grip or retarget.
         env: Environment id (list them: assistmimic info).
+        clips: Other motion for env and train: names of bundled clips or of their folders, files, or folders of files.
         body: Humanoid of `env`, e.g. smpl52; another one than smpl24 is also compared with smpl24.
         worlds: Worlds of the vector environment; by default 64, 96 for train, 16 for grip.
         threads: Its physics threads; for train, the number of processes of remote samplers.
@@ -44,9 +46,11 @@ def bench(
 
     if body != "smpl24" and what != "env":
         raise ConfigError(f"--body {body}: bench {what} always measures smpl24. Leave it out, or use bench env.")
+    if clips and what in ("grip", "retarget"):
+        raise ConfigError(f"--clips: bench {what} has motion of its own. Leave it out, or use bench env or train.")
     report, lines = {
-        "env": lambda: _environment(env, body, worlds, threads),
-        "train": lambda: _training(env, worlds, threads),
+        "env": lambda: _environment(env, clips, body, worlds, threads),
+        "train": lambda: _training(env, clips, worlds, threads),
         "grip": lambda: _grip(worlds),
         "retarget": lambda: _retargeting(cmu),
     }[what]()
@@ -57,19 +61,23 @@ def bench(
     print(text if json else "\n".join(lines))
 
 
-def _environment(env: str, body: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+def _environment(
+    env: str, clips: tuple[str, ...], body: str, worlds: int | None, threads: int
+) -> tuple[dict[str, Any], list[str]]:
     from assistmimic_env.benchmark import BenchmarkConfig, run_benchmark
 
-    config = BenchmarkConfig(env_id=env, body=body, num_envs=worlds or 64, threads=threads)
+    config = BenchmarkConfig(env_id=env, clips=clips, body=body, num_envs=worlds or 64, threads=threads)
     report = run_benchmark(config, log=_log)
     return report, _lines(report, config.num_envs)
 
 
-def _training(env: str, worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
+def _training(env: str, clips: tuple[str, ...], worlds: int | None, threads: int) -> tuple[dict[str, Any], list[str]]:
     import assistmimic_env
+    from assistmimic_env.registry import resolve_clips
     from assistmimic_trainers.benchmark import TrainBenchmark, run_benchmark
 
-    config = TrainBenchmark(env_id=assistmimic_env.spec(env).id, worlds=worlds or 96, cores=threads)
+    resolve_clips(env, clips or None)  # what is wrong with them is said before Ray starts
+    config = TrainBenchmark(env_id=assistmimic_env.spec(env).id, clips=clips, worlds=worlds or 96, cores=threads)
     report = run_benchmark(config, log=_log)
     return report, [
         f"sampling over stock RLlib    {report['sampling_over_stock']:.2f}",

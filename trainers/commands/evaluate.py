@@ -49,7 +49,7 @@ def evaluate(
         option: Another option of the environment as KEY=VALUE, e.g. grip=none or contact.near=0.2; may be repeated.
         grid: Conditions to compare: paper (all of the paper's), or any of none, mass-1.2, mass-1.5, gain-0.5,
             gain-0.5-both, hip-torque-0.5.
-        clips: Other motion: names of bundled clips, clip files, or folders of them.
+        clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         held_out: Use the environment's clips that training does not see.
         rollouts: Rollouts of each pair and condition; they take turns through the clips.
         seed: Seed of the first rollout.

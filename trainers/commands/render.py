@@ -36,7 +36,7 @@ def render(
             the options on their cards.
         recipient: How impaired the recipient is, e.g. needs-help.
         option: Another option of the environment as KEY=VALUE, e.g. perturbation=mass-1.5; may be repeated.
-        clips: Other motion: names of bundled clips, clip files, or folders of them; the first one is shown.
+        clips: Other motion: names of bundled clips or of their folders, files, folders of files; the first is shown.
         held_out: Use the environment's clips that training does not see.
         seed: Seed of the rollout.
         start_noise: Scale of the noise of the start state; 0 starts exactly on the reference.

@@ -114,7 +114,7 @@ def _one_env(cards: Mapping[str, TrainedIn]) -> str:
 
 
 def _card_clips(cards: Mapping[str, TrainedIn]) -> tuple[str, ...] | None:
-    """Clips, or folders of them, that all cards name; only what ships with the package, a card may come from anywhere."""
+    """Clips or folders that all cards name; only those that ship with the package, a card may come from anywhere."""
     from assistmimic_env.clip import bundled_clips, bundled_folders
     from assistmimic_env.errors import ConfigError
 

@@ -27,6 +27,7 @@ def study(
     *,
     arms: tuple[str, ...] = ("full",),
     starts: tuple[str, ...] = (),
+    clips: tuple[str, ...] = (),
     recipient: str | None = None,
     option: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
@@ -45,6 +46,7 @@ def study(
         arms: What is compared; differences are to the first. Each is full, tracking, no-COMPONENT (as for train
             --ablate) or a baseline (as for train --baseline), or several of these joined by +.
         starts: What training starts from, as for train --init-from; every arm starts from each.
+        clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment for all arms, as for train.
         seeds: Seeds of training.
@@ -56,15 +58,15 @@ def study(
     from rich.table import Column, Table
 
     import assistmimic_env
-    from assistmimic_trainers.options import read_options
+    from assistmimic_trainers.options import env_options
     from assistmimic_trainers.study import StudyConfig, study
 
     console = Console()
     spec = assistmimic_env.spec(env)
     folder = out or Path("runs") / f"study-{spec.id.rsplit('/', 1)[-1]}"
     config = StudyConfig(
-        env_id=spec.id, arms=arms, starts=starts, recipient=recipient, options=read_options(option), seeds=seeds,
-        steps=steps,
+        env_id=spec.id, arms=arms, starts=starts, recipient=recipient, options=env_options(option, clips=clips),
+        seeds=seeds, steps=steps,
     )  # fmt: skip
     path = study(config, folder, console=console)
     report = json.loads(path.read_text())

@@ -31,6 +31,7 @@ def train(
     method: Literal["full", "tracking"] = "full",
     ablate: tuple[str, ...] = (),
     baseline: str | None = None,
+    clips: tuple[str, ...] = (),
     recipient: str | None = None,
     option: tuple[str, ...] = (),
     env_runners: int | None = None,
@@ -63,6 +64,7 @@ def train(
         ablate: Leave these out: retargeting, contact-reward, coupling, assist, grip, partner-obs, curriculum,
             physical-starts, weight-init (random weights, no feed-forward stage), feedforward.
         baseline: Train otherwise: sequential, kinematic-recipient, frozen-partner, residual, recipient-alone.
+        clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
@@ -76,7 +78,7 @@ def train(
     import assistmimic_env
     from assistmimic_env.errors import ConfigError
     from assistmimic_trainers.method import TRACKING, Method
-    from assistmimic_trainers.options import read_options
+    from assistmimic_trainers.options import env_options
     from assistmimic_trainers.quickstart import quickstart
     from assistmimic_trainers.run import resume_run, start_run
     from assistmimic_trainers.start import FEEDFORWARD, PARTS
@@ -96,7 +98,8 @@ def train(
             raise ConfigError(f"the quickstart has settings of its own, without {', '.join(changed)}. Train {env_id}.")
         result = quickstart(
             spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo,
-            init_from=Method(base=TRACKING, ablated=ablate).start(init_from or FEEDFORWARD), console=console,
+            init_from=Method(base=TRACKING, ablated=ablate).start(init_from or FEEDFORWARD),
+            env_options=env_options((), clips=clips), console=console,
         )  # fmt: skip
         return _exit_code(result.finished, folder, what, console)
     if resume is not None:
@@ -104,8 +107,9 @@ def train(
     else:
         chosen = Method(base=method, ablated=ablate, baseline=baseline)
         settings = chosen.settings(
-            spec.id, init_from=init_from, recipient=recipient, options=read_options(option), ppo=ppo, seed=seed
-        )
+            spec.id, init_from=init_from, recipient=recipient, options=env_options(option, clips=clips), ppo=ppo,
+            seed=seed,
+        )  # fmt: skip
         finished = start_run(settings, folder, budget=limit, console=console).finished
     console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)
     return _exit_code(finished, folder, what, console)

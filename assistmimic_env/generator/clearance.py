@@ -11,6 +11,7 @@ from .. import ik
 from ..body import BodySpec, joint_kind
 from ..capsules import Capsules, capsules
 from ..clip import ROLES
+from .poses import radius
 
 Array = NDArray[Any]
 
@@ -20,6 +21,18 @@ PRESS = 0.004
 _CLEAR_OF_PARTNER = ("Hip", "Knee", "Thorax", "Shoulder", "Elbow", "Wrist", "Hand")
 _WAIST = ("Pelvis", "Torso", "Spine")
 _TRUNK = ("Pelvis", "Torso", "Spine", "Chest", "Neck", "Head")
+
+
+def reach(body: BodySpec, part: int, other: BodySpec, other_part: int) -> float:
+    """Distance between the middles of two people's shapes that touch, pressed together by `PRESS` [m].
+
+    Args:
+        body: One person.
+        part: Index of a body of hers.
+        other: The other person.
+        other_part: Index of a body of his.
+    """
+    return radius(body, part) + radius(other, other_part) - PRESS
 
 
 def clearance(bodies: tuple[BodySpec, BodySpec], *, weight: float = 3.0, arms: bool = False) -> tuple[ik.Target, ...]:

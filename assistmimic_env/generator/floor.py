@@ -20,8 +20,8 @@ from ..body import BodySpec, joint_kind
 from ..capsules import capsules
 from ..clip import ROLES, Contact
 from ..quality import centers
-from .clearance import PRESS, clearance
-from .poses import hand_center, radius
+from .clearance import clearance, reach
+from .poses import hand_center
 from .timing import minimum_jerk
 
 Array = NDArray[Any]
@@ -248,9 +248,9 @@ def hold_targets(bodies: tuple[BodySpec, BodySpec], holds: Sequence[Hold], time:
     person = [hold.person for hold in holds]
     hand = [bodies[hold.person].index(hold.side + "Hand") for hold in holds]
     body = [bodies[1 - hold.person].index(hold.partner_body) for hold in holds]
-    reach = np.array(
+    distance = np.array(
         [
-            radius(bodies[one], mine) + radius(bodies[1 - one], theirs) - PRESS
+            reach(bodies[one], mine, bodies[1 - one], theirs)
             for one, mine, theirs in zip(person, hand, body, strict=True)
         ]
     )
@@ -259,9 +259,9 @@ def hold_targets(bodies: tuple[BodySpec, BodySpec], holds: Sequence[Hold], time:
     )
     others = ik.Points(person=[1 - one for one in person], body=body, offset=np.array([hold.place for hold in holds]))
     during = (time[:, None] >= [hold.start for hold in holds]) & (time[:, None] <= [hold.end for hold in holds])
-    direction = reach[:, None] * np.array([hold.direction for hold in holds])
+    direction = distance[:, None] * np.array([hold.direction for hold in holds])
     return (
-        ik.DistanceTargets(points=points, others=others, distance=reach, weight=np.where(during, 6.0, 0.0)),
+        ik.DistanceTargets(points=points, others=others, distance=distance, weight=np.where(during, 6.0, 0.0)),
         ik.RelativeTargets(points=points, others=others, displacement=direction, weight=np.where(during, 1.5, 0.0)),
     )
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .. import ik
 from ..body import BodySpec
 from ..clip import ROLES, Contact
-from .clearance import PRESS
-from .poses import hand_center, radius
+from .clearance import reach
+from .poses import hand_center
 
 Array = NDArray[Any]
 
@@ -77,18 +77,18 @@ def hand_targets(grips: Sequence[Grip], bodies: tuple[BodySpec, BodySpec]) -> tu
     held = [bodies[1 - grip.person].index(grip.body) for grip in grips]
     center = np.array([hand_center(bodies[grip.person], grip.hand[:2]) for grip in grips])
     axis = np.array([_axis_point(bodies[1 - grip.person], grip) for grip in grips])
-    reach = np.array(
+    distance = np.array(
         [
-            radius(bodies[grip.person], mine) + radius(bodies[1 - grip.person], theirs) - PRESS
+            reach(bodies[grip.person], mine, bodies[1 - grip.person], theirs)
             for grip, mine, theirs in zip(grips, hand, held, strict=True)
         ]
     )
-    place = axis + reach[:, None] * np.array([grip.direction for grip in grips])
+    place = axis + distance[:, None] * np.array([grip.direction for grip in grips])
     points = ik.Points(person=person, body=hand, offset=center)
     partner = [1 - one for one in person]
     return (
         ik.DistanceTargets(
-            points=points, others=ik.Points(person=partner, body=held, offset=axis), distance=reach, weight=6.0
+            points=points, others=ik.Points(person=partner, body=held, offset=axis), distance=distance, weight=6.0
         ),
         ik.RelativeTargets(points=points, others=ik.Points(person=partner, body=held, offset=place), weight=1.5),
     )

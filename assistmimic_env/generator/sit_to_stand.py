@@ -21,10 +21,10 @@ from .. import ik, rotations
 from ..body import BodySpec
 from ..clip import ROLES, Contact, PairClip
 from ..quality import centers
-from .clearance import PRESS
+from .clearance import reach
 from .motion import Motion, make_clip, origin
 from .parameters import PEOPLE, Range, Split, check_ranges, check_sample, draw, generator_of, pair_bodies
-from .poses import PELVIS_SHARE, ankle_height, arms, bent, hand_center, radius
+from .poses import PELVIS_SHARE, ankle_height, arms, bent, hand_center
 from .seated import Course, fitted_seat, seated_pelvis
 from .timing import between, minimum_jerk, path
 
@@ -330,7 +330,7 @@ _GRIPS = tuple(
 def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
     """Hands touch the partner's upper arms, on the planned side."""
     bodies = plan.bodies
-    person, hand, offset, other, arm, along, reach, displacement = ([] for _ in range(8))
+    person, hand, offset, other, arm, along, distance, displacement = ([] for _ in range(8))
     for grip in _GRIPS:
         mine, theirs = bodies[grip.person], bodies[grip.other]
         upper_arm, forearm = theirs.index(grip.other_side + "Shoulder"), theirs.index(grip.other_side + "Elbow")
@@ -340,13 +340,13 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
         offset.append(hand_center(mine, grip.side))
         arm.append(upper_arm)
         along.append(grip.fraction * theirs.offsets[forearm])
-        reach.append(radius(mine, hand[-1]) + radius(theirs, upper_arm) - PRESS)
+        distance.append(reach(mine, hand[-1], theirs, upper_arm))
         outward = (1.0 if grip.other_side == "L_" else -1.0) * (1.0 if grip.other == _RECIPIENT else -1.0)
-        displacement.append(reach[-1] * np.array([0.0, outward * grip.direction[0], grip.direction[1]]))
+        displacement.append(distance[-1] * np.array([0.0, outward * grip.direction[0], grip.direction[1]]))
     points = ik.Points(person=person, body=hand, offset=np.array(offset))
     others = ik.Points(person=other, body=arm, offset=np.array(along))
     return (
-        ik.DistanceTargets(points=points, others=others, distance=np.array(reach), weight=6.0),
+        ik.DistanceTargets(points=points, others=others, distance=np.array(distance), weight=6.0),
         ik.RelativeTargets(points=points, others=others, displacement=np.array(displacement), weight=1.5),
         _elbows(bodies),
     )

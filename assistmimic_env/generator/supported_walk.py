@@ -19,11 +19,11 @@ from .. import ik, rotations
 from ..body import BodySpec
 from ..clip import ROLES, Contact, PairClip
 from ..quality import centers
-from .clearance import PRESS
+from .clearance import reach
 from .gait import Gait
 from .motion import Motion, make_clip, origin
 from .parameters import PEOPLE, Range, Split, check_ranges, check_word, draw, generator_of, pair_bodies
-from .poses import ankle_height, arms, bent, hand_center, radius
+from .poses import ankle_height, arms, bent, hand_center
 
 Array = NDArray[Any]
 Side = Literal["left", "right"]
@@ -312,8 +312,8 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
     arm = [recipient.index(grip.arm) for grip in grips]
     end = {"Shoulder": "Elbow", "Elbow": "Wrist"}
     along = [grip.fraction * recipient.offsets[recipient.index(grip.arm[:2] + end[grip.arm[2:]])] for grip in grips]
-    reach = np.array([radius(supporter, h) + radius(recipient, a) - PRESS for h, a in zip(hand, arm, strict=True)])
-    local = reach[:, None] * np.array([grip.direction for grip in grips]) * (1.0, plan.sign, 1.0)
+    distance = np.array([reach(supporter, h, recipient, a) for h, a in zip(hand, arm, strict=True)])
+    local = distance[:, None] * np.array([grip.direction for grip in grips]) * (1.0, plan.sign, 1.0)
     local /= np.linalg.norm([grip.direction for grip in grips], axis=-1, keepdims=True)
     turn = rotations.yaw_quaternion(plan.gaits[_RECIPIENT].heading)[:, None]
     points = ik.Points(
@@ -321,7 +321,7 @@ def _hands(plan: _Plan) -> tuple[ik.Target, ...]:
     )
     others = ik.Points(person=[_RECIPIENT] * len(grips), body=arm, offset=np.array(along))
     return (
-        ik.DistanceTargets(points=points, others=others, distance=reach, weight=6.0),
+        ik.DistanceTargets(points=points, others=others, distance=distance, weight=6.0),
         ik.RelativeTargets(points=points, others=others, displacement=rotations.rotate(turn, local), weight=1.0),
     )
 

@@ -24,7 +24,8 @@ from assistmimic_env.parallel import PairEnv
 from assistmimic_env.vector import VectorEnv
 
 IDS = [spec.id for spec in list_envs()]
-STEPS = 1000
+STEPS = {"AssistMimic/PullUp-v0": 1000}
+"""Of the comparisons with a single environment; 200 for the other ids."""
 
 
 # --- Determinism ----------------------------------------------------------------------------------------------
@@ -47,7 +48,8 @@ def test_world_of_a_batch_is_a_single_environment_bit_for_bit(id: str) -> None:
     together, _ = vec.reset(seed=40)
     threaded.reset(seed=40)
     alone, _ = env.reset(seed=40 + world)
-    for _ in range(STEPS):
+    steps = STEPS.get(id, 200)
+    for _ in range(steps):
         assert_same_world(vec, env, together, alone, world)
         np.testing.assert_array_equal(vec.get_state().worlds.physics, threaded.get_state().worlds.physics)
         action = shaky(vec, rng)
@@ -67,7 +69,7 @@ def test_world_of_a_batch_is_a_single_environment_bit_for_bit(id: str) -> None:
             summary = {name: values[world] for name, values in info["episode"].items()}
             assert infos["recipient"]["episode"] == summary | {"r": summary["return_recipient"], "l": summary["length"]}
             alone, _ = env.reset()
-    assert ends > 5
+    assert ends >= steps // 100
 
 
 def assert_same_world(
@@ -80,7 +82,7 @@ def assert_same_world(
     np.testing.assert_array_equal(vec.get_state([world]).worlds.physics, env.get_state().worlds.physics)
 
 
-def trajectory_hash(steps: int = 60) -> str:
+def trajectory_hash(steps: int = 30) -> str:
     """Digest of everything that a few worlds of each environment return."""
     digest = hashlib.sha256()
     for id in IDS:

@@ -16,6 +16,7 @@ from assistmimic_env.clip import Contact, PairClip, load_clip
 from assistmimic_env.clip_check import LIMITS, check
 from assistmimic_env.rendering import MissingDependencyError, PairRenderer
 from assistmimic_trainers import cli
+from assistmimic_trainers.commands.clips_film import pictures
 from assistmimic_trainers.commands.clips_table import MAX_ROWS, outcome_table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "motion.md"
@@ -204,6 +205,16 @@ def test_show_draws_a_film_strip(source: Path, capsys: pytest.CaptureFixture[str
     assert run("show", source, *words, "--json") == cli.OK
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["reach", "standing"]
     assert struct.unpack(">II", picture.read_bytes()[16:24]) == (6 * 64 + 5 * 2, 2 * 48 + 2)
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_who_walk_away_stay_in_a_film_strip() -> None:
+    """The camera of each picture aims at the people in it, however far they went since the one before."""
+    clip = standing_clip(30)
+    root = clip.root_position + np.linspace(0.0, 6.0, 30)[:, None, None] * [0.8, -0.6, 0.0]
+    strip = pictures([replace(clip, root_position=root)], count=3, width=64, height=64)
+    orange = [int((picture[..., 0] > 80 + picture[..., 2].astype(int)).sum()) for picture in strip]
+    assert min(orange) > 0.8 * max(orange) > 20
 
 
 @pytest.mark.usefixtures("screen")

@@ -73,4 +73,6 @@ def pictures(clips: Sequence[PairClip], *, count: int | None, width: int, height
             steps = round(clip.duration * FPS) + 1 if count is None else count
             state = clip.sample(np.linspace(0.0, clip.duration, steps))
             for position, rotation in zip(state.position, state.rotation, strict=True):
+                if count is not None:
+                    renderer.restart_camera()  # it would still be on its way from the picture before
                 yield renderer.frame(position, rotation)

@@ -248,7 +248,7 @@ class _Camera:
         self.shift = self.shift + ease * (self.right * 0.5 * (high - low) - self.shift) if beside else np.zeros(3)
 
     def _choose_side(self, position: Array) -> None:
-        line = position[1].mean(axis=0) - position[0].mean(axis=0)
+        line = position[1, 0] - position[0, 0]  # of the pelvises: hands, with all their fingers, are at the partner
         if np.hypot(line[0], line[1]) > 0.1:
             self.azimuth = float(np.degrees(np.arctan2(line[1], line[0]))) + 90.0 + _TURN
 

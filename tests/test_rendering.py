@@ -62,6 +62,23 @@ def test_supporter_is_left_and_recipient_right(renderer: PairRenderer, yaw: floa
     assert supporter.mean() < WIDTH / 2 < recipient.mean()
 
 
+def test_people_with_fingers_who_hold_each_other_stand_the_same_way_round(renderer: PairRenderer) -> None:
+    """Most bodies of `smpl52` are in the hands, and those are behind the partner."""
+    body = get_body("smpl52")
+    local = np.zeros((2, body.num_bodies, 4))
+    local[..., 0] = 1.0
+    local[1, 0] = rotations.yaw_quaternion(np.pi)
+    for side, turn in (("L_Shoulder", -1.5), ("R_Shoulder", 1.5)):
+        local[:, body.index(side)] = rotations.from_rotation_vector([0.0, 0.0, turn])
+    root = np.array([[0.0, 0.0, body.rest_height], [0.4, 0.0, body.rest_height]])
+    pose = kinematics.forward_kinematics(body.parents, body.offsets, root, local)
+    assert pose[0][0, :, 0].mean() > pose[0][1, :, 0].mean()
+    renderer.set_scene((body, body))
+    supporter, recipient = (columns_of(renderer.frame(*pose), color) for color in rendering.COLORS)
+    renderer.set_scene((BODY, BODY), (STOOL,))
+    assert np.median(supporter) < WIDTH / 2 < np.median(recipient)
+
+
 def test_everything_is_inside_the_picture(renderer: PairRenderer) -> None:
     """Neither pair touches the border, for near and far pairs."""
     for gap in (0.3, 1.0, 3.0):

@@ -311,7 +311,7 @@ def is_held_out(name: str) -> bool:
 
 def bundled_list() -> str:
     """What ships with the package, for messages: numbered clips by the first and the last of them."""
-    rows = [tuple(row) for _, row in groupby(bundled_clips(), key=lambda name: name.rstrip("0123456789"))]
+    rows = [list(row) for _, row in groupby(bundled_clips(), key=lambda name: name.rstrip("0123456789"))]
     return ", ".join(f"{row[0]} to {row[-1].rpartition('/')[2]}" if len(row) > 1 else row[0] for row in rows) or "none"
 
 

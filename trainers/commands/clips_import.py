@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -69,6 +70,7 @@ def import_clips(
         workers: Processes.
         json: Print one JSON object instead of text.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads wait for each other on a busy machine
     from assistmimic_env.formats.take import ReadOptions
     from assistmimic_env.importing.batch import Import
     from assistmimic_env.importing.settings import ConversionSettings

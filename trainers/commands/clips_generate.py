@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,7 +37,9 @@ def generate(
         split: train, or test: held-out clips, with one parameter outside the ranges of train.
         json: Print one JSON object instead of text.
     """
-    _one_thread()
+    from .clips_named import one_thread
+
+    one_thread()
     from assistmimic_env.generator import find_family
 
     chosen, numbers = find_family(family), read_seeds(seeds)
@@ -80,7 +81,9 @@ def build_generated(family: Annotated[tuple[str, ...], tyro.conf.Positional] = (
         family: Only these families; by default all.
         out: The folder to write to, one folder per family below it; made if it does not exist.
     """
-    _one_thread()
+    from .clips_named import one_thread
+
+    one_thread()
     from assistmimic_env.generator import bundle
 
     for path in bundle(out, family):
@@ -149,11 +152,6 @@ def _is_made_by(path: Path, family: Family, split: Split, seed: int) -> bool:
     if (origin.get("generator"), metadata.get("split"), metadata.get("seed")) != (module, split, seed):
         raise ClipError(f"{path} is another clip, not {family.name} of seed {seed}. Choose another folder for --out.")
     return origin.get("version") == family.version
-
-
-def _one_thread() -> None:
-    """Before NumPy: threads of its linear algebra wait for each other for minutes on a busy machine."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _make_folder(out: Path) -> None:

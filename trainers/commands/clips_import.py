@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -70,7 +69,9 @@ def import_clips(
         workers: Processes.
         json: Print one JSON object instead of text.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads wait for each other on a busy machine
+    from .clips_named import one_thread
+
+    one_thread()
     from assistmimic_env.formats.take import ReadOptions
     from assistmimic_env.importing.batch import Import
     from assistmimic_env.importing.settings import ConversionSettings

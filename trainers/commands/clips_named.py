@@ -1,7 +1,8 @@
-"""Clips by what a user writes: a bundled clip's name, a file, a folder, or an environment's id."""
+"""What the commands about clips share: clips by what a user writes, and how much of the machine they use."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,11 @@ def clip_names(word: str) -> tuple[str, ...]:
         return own_clips(spec(word))
     except UnknownEnvironmentError:
         raise ClipError(_unknown(word, names)) from None
+
+
+def one_thread() -> None:
+    """Before NumPy is imported: on a busy machine, threads of its linear algebra wait for each other for minutes."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def load_each(names: tuple[str, ...]) -> Iterator[tuple[str, PairClip | Exception]]:

@@ -1,4 +1,4 @@
-"""Is a clip fit for physics? Foot slide, penetration, speeds, balance and contact errors, measured."""
+"""Is a clip fit for physics? Foot slide, penetration, joint ranges, speeds, balance and contact errors, measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import rotations
+from . import joint_ranges, rotations
 from .body import BodySpec
-from .capsules import box_depth, capsules, closest_parameters, world_ends
+from .capsules import Capsules, box_depth, capsules, closest_parameters, world_ends
 from .clip import ROLES, Furniture, PairClip
 
 __all__ = ["ClipQuality", "center_of_mass", "centers", "quality"]
@@ -20,6 +20,9 @@ Array = NDArray[Any]
 _STANCE_HEIGHT = 0.02
 """A foot whose sole is lower than this stands [m]."""
 
+_TOUCH_HEIGHT = 0.004
+"""A point of a foot that is lower than this touches the floor [m]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipQuality:
@@ -27,6 +30,8 @@ class ClipQuality:
 
     foot_slide: float
     """Longest way of an ankle over the floor while its sole is on the floor."""
+    foot_slip: float
+    """Longest way that a touching point of a foot slips over the floor while it touches; 0 for feet that roll."""
     sole_height: float
     """Largest distance of a standing foot's lowest point from the floor, above or below."""
     floor_depth: float
@@ -41,10 +46,14 @@ class ClipQuality:
     """How deep the supporter reaches into the furniture."""
     contact_gap: float
     """Largest distance between the surfaces of bodies during their contact intervals."""
+    joint_excess: float
+    """How far a joint bends beyond what people can, see `joint_ranges` [rad]."""
     joint_speed: float
     """Fastest body origin [m/s]."""
     joint_acceleration: float
     """Largest acceleration of a body origin, second differences [m/s^2]."""
+    turn_speed: float
+    """Fastest turn of a body [rad/s]."""
     balance: float
     """Largest distance of a person's centre of mass from the middle of the ankles along the feet, last frame."""
 
@@ -86,6 +95,7 @@ def quality(clip: PairClip) -> ClipQuality:
     acceleration = np.linalg.norm(np.diff(clip.position, n=2, axis=0), axis=-1) * clip.fps**2
     return ClipQuality(
         foot_slide=_foot_slide(clip, shapes.person, shapes.body, low),
+        foot_slip=_foot_slip(clip, shapes, ends, feet),
         sole_height=float(np.abs(sole[sole < _STANCE_HEIGHT]).max(initial=0.0)),
         floor_depth=float(-low.min()),
         partner_depth=float(depth[:, partner].max()),
@@ -93,8 +103,10 @@ def quality(clip: PairClip) -> ClipQuality:
         seat_depth=float(furniture[:, shapes.person == 1].max(initial=-np.inf)),
         supporter_furniture_depth=float(furniture[:, shapes.person == 0].max(initial=-np.inf)),
         contact_gap=_contact_gap(clip, shapes.person, shapes.body, depth),
+        joint_excess=_joint_excess(clip),
         joint_speed=float(speed.max()),
         joint_acceleration=float(acceleration.max()),
+        turn_speed=float(rotations.angle_between(clip.rotation[1:], clip.rotation[:-1]).max() * clip.fps),
         balance=_balance(clip),
     )
 
@@ -144,6 +156,32 @@ def _foot_slide(clip: PairClip, person: Array, body: Array, low: Array) -> float
             way = clip.position[:, one, ankle, :2] - clip.position[anchor, one, ankle, :2]
             longest = max(longest, float(np.linalg.norm(way[stands], axis=-1).max()))
     return longest
+
+
+def _foot_slip(clip: PairClip, shapes: Capsules, ends: tuple[Array, Array], feet: Array) -> float:
+    """Way of the material points under both ends of the feet's shapes, summed while they touch the floor."""
+    sole = np.isin(shapes.body, feet)
+    person, body = shapes.person[sole], shapes.body[sole]
+    origin, turn = clip.position[:, person, body], clip.rotation[:, person, body]
+    longest = 0.0
+    for end in ends:
+        point = end[:, sole] - shapes.radius[sole, None] * (0.0, 0.0, 1.0)
+        local = rotations.inverse_rotate(turn, point - origin)
+        moved = origin[1:] + rotations.rotate(turn[1:], local[:-1]) - point[:-1]
+        way = np.linalg.norm(moved[..., :2], axis=-1)
+        touches = (point[1:, :, 2] < _TOUCH_HEIGHT) & (point[:-1, :, 2] < _TOUCH_HEIGHT)
+        total = np.cumsum(np.where(touches, way, 0.0), axis=0)
+        before = np.maximum.accumulate(np.where(touches, 0.0, total), axis=0)
+        longest = max(longest, float((total - before).max()))
+    return longest
+
+
+def _joint_excess(clip: PairClip) -> float:
+    """Worst joint of both people, worst frame [rad]."""
+    found = (
+        joint_ranges.excess(body, clip.position[:, one], clip.rotation[:, one]) for one, body in enumerate(clip.bodies)
+    )
+    return max(float(angle.max()) for joints in found for angle in joints.values())
 
 
 def _furniture_depth(clip: PairClip, ends: tuple[Array, Array], radius: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from assistmimic_env.clip import PairClip, bundled_clips, bundled_folder, is_hel
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.generator import FAMILIES, Family, find_family, limits
 from assistmimic_env.registry import resolve_clips
-from assistmimic_trainers import cli
 
 EACH = pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 
@@ -23,7 +21,7 @@ EACH = pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 def test_bundled_clips_keep_the_limits(family: Family) -> None:
     for split in family.bundled:
         for name in family.bundled_names(split):
-            assert limits.broken(limits.measure(load_clip(name))) == {}, name
+            assert limits.broken(limits.measure(load_clip(name)), family.name) == {}, name
 
 
 def test_a_jump_breaks_the_limits() -> None:
@@ -36,7 +34,7 @@ def test_a_jump_breaks_the_limits() -> None:
         name="spoiled", fps=clip.fps, offsets=clip.offsets, masses=clip.masses, root_position=clip.root_position,
         local_rotation=local, contacts=clip.contacts,
     )  # fmt: skip
-    assert {"joint_excess", "joint_acceleration"} <= set(limits.broken(limits.measure(spoiled)))
+    assert {"joint_excess", "joint_acceleration"} <= set(limits.broken(limits.measure(spoiled), "sit_down"))
 
 
 @EACH
@@ -50,15 +48,19 @@ def test_bundled_clips_are_those_of_their_seeds(family: Family) -> None:
             assert metadata["parameters"] == asdict(family.sample_parameters(seed, split)), name
 
 
-@pytest.mark.parametrize("name", ["assisted_rise/test_02", "sit_down/train_09"])
-def test_bundled_clips_are_generated_anew(name: str) -> None:
-    folder, _, file = name.partition("/")
-    split, _, seed = file.partition("_")
-    made, bundled = FAMILIES[folder].generate(seed=int(seed), split=split), load_clip(name)
-    np.testing.assert_allclose(made.root_position, bundled.root_position, atol=1e-6)
-    np.testing.assert_allclose(made.local_rotation, bundled.local_rotation, atol=1e-6)
-    assert made.metadata == bundled.metadata
-    assert made.contacts == bundled.contacts
+def same(made: PairClip, ships: PairClip) -> bool:
+    """Equal but for the last digits of another machine's linear algebra."""
+    return (
+        made.num_frames == ships.num_frames
+        and np.allclose(made.root_position, ships.root_position, rtol=0.0, atol=1e-6)
+        and np.allclose(made.local_rotation, ships.local_rotation, rtol=0.0, atol=1e-6)
+        and (made.metadata, made.contacts) == (ships.metadata, ships.contacts)
+    )
+
+
+def test_bundled_clips_are_generated_anew() -> None:
+    assert same(FAMILIES["sit_down"].generate(seed=9, split="train"), load_clip("sit_down/train_09"))
+    assert not same(load_clip("sit_down/train_08"), load_clip("sit_down/train_09"))
 
 
 @EACH
@@ -104,31 +106,8 @@ def test_an_unknown_family_is_answered_with_the_closest_and_all() -> None:
 def test_bundle_writes_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Family(**{**vars(FAMILIES["assisted_rise"]), "bundled": {"train": 0, "test": 1}})
     monkeypatch.setattr(generator.families, "FAMILIES", {"assisted_rise": one})
-    assert list(generator.bundle(tmp_path, ["assisted_rise"])) == [tmp_path / "assisted_rise" / "test_00.npz"]
+    (path,) = generator.bundle(tmp_path, ["assisted_rise"])
+    assert path == tmp_path / "assisted_rise" / "test_00.npz"
+    assert same(PairClip.load(path), load_clip("assisted_rise/test_00"))
     with pytest.raises(ConfigError, match="help_up"):
         list(generator.bundle(tmp_path, ["help_up"]))
-
-
-def test_generate_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Clips that are there are kept, others are not replaced, and a stranger is named."""
-    words = ["clips", "generate", "assisted_rise", "--seeds", "2", "--split", "test", "--out", str(tmp_path), "--json"]
-    clip = load_clip("assisted_rise/test_02")
-    clip.save(tmp_path / "test_02.npz")
-    assert cli.main(words) == cli.OK
-    report = json.loads(capsys.readouterr().out)
-    assert report["clips"] == [{"file": str(tmp_path / "test_02.npz"), "status": "kept"}]
-    load_clip("pull_up").save(tmp_path / "test_02.npz")
-    assert cli.main(words) == cli.USER_ERROR
-    assert "is another clip, not assisted_rise of seed 2" in capsys.readouterr().err
-    assert PairClip.load(tmp_path / "test_02.npz").name == "pull_up"
-
-
-def test_families_are_listed_and_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["clips", "families", "--measure", "--json"]) == cli.OK
-    listed = json.loads(capsys.readouterr().out)
-    assert set(listed) == set(FAMILIES)
-    rows = {row["name"]: row for row in listed["lay_to_sit"]["measured"]}
-    assert set(rows) == set(limits.LIMITS)
-    assert 0.0 < rows["seat_depth"]["worst"] <= rows["seat_depth"]["limit"]
-    assert cli.main(["clips", "families"]) == cli.OK
-    assert "help_up: From the floor" in capsys.readouterr().out

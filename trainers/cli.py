@@ -73,13 +73,13 @@ COMMANDS = Group(
             commands={
                 "import": Command(target="clips_import:import_clips", summary="Turn other people's motion into clips"),
                 "generate": Command(target="clips_generate:generate", summary="Generate clips of a family of motion"),
-                "families": Command(target="clips_generate:families", summary="Which families there are"),
+                "families": Command(target="clips_families:families", summary="Which families there are"),
                 "formats": Command(target="clips_import:formats", summary="What can be imported, and how to obtain it"),
                 "check": Command(target="clips_check:check", summary="Tell whether clips are fit for physics"),
                 "show": Command(target="clips:show", summary="Describe clips, and draw them"),
                 "build-pull-up": Command(target="clips:build_pull_up", summary="Retarget the CMU pull-up pair"),
                 "build-generated": Command(
-                    target="clips_generate:build_generated", summary="Generate the clips that ship"
+                    target="clips_families:build_generated", summary="Generate the clips that ship"
                 ),
             },
         ),

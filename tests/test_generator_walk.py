@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
+from assistmimic_env import rotations
+from assistmimic_env.capsules import capsules, world_ends
 from assistmimic_env.clip import PairClip, load_clip
 from assistmimic_env.errors import ConfigError
 from assistmimic_env.generator import FAMILIES, supported_walk
 from assistmimic_env.generator.gait import GRAVITY, Gait
 from assistmimic_env.generator.supported_walk import SupportedWalkParameters, sample_parameters
 from assistmimic_env.generator.timing import FPS
-from assistmimic_env.quality import center_of_mass
+from assistmimic_env.quality import center_of_mass, quality
 
 GAIT = Gait(
     steps=5, step_time=0.75, step_length=0.25, turn=0.6, beside=0.3, width=0.17, ankle_height=0.08, pendulum=0.95
@@ -62,6 +65,18 @@ def test_walking_straight_keeps_the_line() -> None:
     assert position[-1, 0, 0] == pytest.approx(4 * 0.25)
 
 
+@pytest.mark.parametrize(("turn", "left"), [(0.6, 0.0), (0.6, 0.3), (-0.8, 0.3), (1.2, -0.5)])
+def test_a_turning_walk_goes_along_a_circle(turn: float, left: float) -> None:
+    """Around one centre for everybody, whoever walks on the inside takes shorter steps."""
+    gait = replace(GAIT, turn=turn, beside=0.0)
+    radius = gait.distance / turn
+    place, heading = gait.place(np.linspace(0.0, gait.distance, 50), left)
+    np.testing.assert_allclose(np.linalg.norm(place - (0.0, radius), axis=-1), abs(radius - left))
+    np.testing.assert_allclose(heading[[0, -1]], [0.0, turn])
+    length = np.linalg.norm(np.diff(place, axis=0), axis=-1).sum()
+    assert length == pytest.approx(abs((radius - left) * turn), rel=1e-3)
+
+
 def test_pressure_stays_between_the_feet_and_on_the_only_standing_one() -> None:
     ankles, air = GAIT.feet[0][..., :2], flying(GAIT)
     middle = GAIT.pressure - 0.35 * GAIT.ankle_height * np.stack([np.cos(GAIT.heading), np.sin(GAIT.heading)], axis=-1)
@@ -100,6 +115,37 @@ def test_the_arm_is_held_during_the_whole_walk(clip: PairClip) -> None:
         assert hold.partner_body in (
             ("L_Shoulder", "L_Elbow") if parameters["side"] == "left" else ("R_Shoulder", "R_Elbow")
         )
+
+
+def test_holding_hands_touch_the_arm_and_feet_that_stand_stay(clip: PairClip) -> None:
+    """A supporter ten centimetres further away does not touch it any more."""
+    measured = quality(clip)
+    assert measured.contact_gap < 0.002
+    assert max(measured.foot_slide, measured.foot_slip) < 0.005
+    away = np.diff(clip.root_position, axis=1)[:, 0] * (1.0, 1.0, 0.0)
+    root = clip.root_position.copy()
+    root[:, 0] -= 0.1 * away / np.linalg.norm(away, axis=-1, keepdims=True)
+    assert quality(replace(clip, root_position=root)).contact_gap > 0.01
+
+
+def test_both_end_turned_as_far_as_the_path(clip: PairClip) -> None:
+    heading = rotations.heading(clip.rotation[[0, -1], :, 0])
+    turned = np.angle(np.exp(1j * np.diff(heading, axis=0)))
+    np.testing.assert_allclose(turned, clip.metadata["parameters"]["turn"], atol=0.05)
+
+
+def test_centres_of_mass_stay_near_the_standing_feet(clip: PairClip) -> None:
+    """Outside the polygon of the soles for less than a step: an inverted pendulum falls onto its next foot."""
+    over = center_of_mass(clip)[..., :2]
+    shapes = capsules(clip.bodies)
+    ends = world_ends(shapes, clip.position, rotations.to_matrix(clip.rotation))
+    feet = np.isin(shapes.body, clip.bodies[0].indices(("L_Ankle", "R_Ankle", "L_Toe", "R_Toe")))
+    for one, frame in product((0, 1), range(0, clip.num_frames, 5)):
+        soles = feet & (shapes.person == one)
+        points = np.concatenate([end[frame, soles] for end in ends])
+        stands = points[:, 2] - np.tile(shapes.radius[soles], 2) < 0.01
+        hull = ConvexHull(points[stands, :2])
+        assert (hull.equations[:, :2] @ over[frame, one] + hull.equations[:, 2]).max() < 0.08
 
 
 def test_centres_of_mass_move_smoothly_and_end_over_the_feet(clip: PairClip) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from assistmimic_env import rotations
 from assistmimic_env.body import BodySpec, get_body
+from assistmimic_env.clip import load_clip
+from assistmimic_env.clip_check import check
 from assistmimic_env.joint_ranges import RANGES, angles, excess
 from assistmimic_env.kinematics import forward_kinematics
 
@@ -85,3 +87,10 @@ def test_bodies_with_fingers_have_no_range_of_the_palm() -> None:
     found = excess(fingers, *posed({}, fingers))
     assert "L_Wrist" not in found
     assert "L_Elbow" in found
+
+
+def test_a_check_reports_the_worst_joint() -> None:
+    """As a measurement; no limit, as recorded people are mapped to other joints than theirs."""
+    checked = check(load_clip("pull_up")).to_json()
+    assert checked["quality"]["joint_excess"] == pytest.approx(0.45, abs=0.05)
+    assert "joint_excess" not in {remark["name"] for remark in checked["remarks"]}

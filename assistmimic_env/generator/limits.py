@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import get_args
 
 from ..clip import PairClip
 from ..errors import ClipError
 from ..quality import quality
+from .parameters import Split
 
 __all__ = ["EXCEPTIONS", "LIMITS", "UNITS", "Row", "Table", "broken", "limits_of", "measure", "table", "told"]
 
@@ -143,7 +145,7 @@ def table(family: str, clips: Iterable[PairClip]) -> Table:
     if not measured:
         raise ClipError(f"there is no clip of {family} to measure.")
     return Table(
-        clips=dict(counts),
+        clips={split: counts[split] for split in get_args(Split) if counts[split]},
         rows=tuple(_row(name, limit, measured) for name, limit in limits_of(family).items()),
         beyond={name: found for name, values in measured if (found := broken(values, family))},
     )

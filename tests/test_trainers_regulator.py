@@ -23,6 +23,7 @@ from assistmimic_trainers.imitation import Imitation, imitate  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.regulator import (  # noqa: E402
     Dynamics,
+    Regulator,
     RegulatorConfig,
     design,
     deviation,
@@ -30,9 +31,11 @@ from assistmimic_trainers.regulator import (  # noqa: E402
     feedforward_path,
     linearise,
     moved,
+    regulate,
     score,
     solve,
 )
+from assistmimic_trainers.sampling import SamplingConfig, sampled_path  # noqa: E402
 from assistmimic_trainers.solo import single_person_size  # noqa: E402
 
 STATE, CONTROL = 150, 69
@@ -71,11 +74,12 @@ def test_the_recursion_finds_the_best_controls_of_a_linear_system() -> None:
     config, random, path = RegulatorConfig(final_factor=3.0), np.random.default_rng(0), feedforward_path(simulation)
     horizon = 9
     dynamics = Dynamics(
-        state=np.eye(STATE) + 0.02 * random.normal(size=(horizon + 1, 2, STATE, STATE)),
-        control=0.1 * random.normal(size=(horizon + 1, 2, STATE, CONTROL)),
-        drift=0.1 * random.normal(size=(horizon + 1, 2, STATE)),
+        state=np.eye(STATE) + 0.02 * random.normal(size=(horizon, 2, STATE, STATE)),
+        control=0.1 * random.normal(size=(horizon, 2, STATE, CONTROL)),
+        drift=0.1 * random.normal(size=(horizon, 2, STATE)),
     )
-    regulator = solve(simulation, path, dynamics, config)
+    gain, offset = solve(simulation, path, 0, dynamics, config)
+    assert gain.shape == (horizon + 1, 2, CONTROL, STATE)
     weight = np.concatenate(
         [
             np.full(3, config.position_weight),
@@ -98,7 +102,7 @@ def test_the_recursion_finds_the_best_controls_of_a_linear_system() -> None:
         rows.append(np.sqrt(config.control_weight) * np.eye(horizon * CONTROL))
         right.append(np.zeros(horizon * CONTROL))
         best = np.linalg.lstsq(np.concatenate(rows), np.concatenate(right), rcond=None)[0][:CONTROL]
-        found = -(regulator.gain[0, role] @ start + regulator.offset[0, role])
+        found = -(gain[0, role] @ start + offset[0, role])
         np.testing.assert_allclose(found, best, atol=1e-4)
 
 
@@ -107,7 +111,9 @@ def test_measured_dynamics_predict_the_next_state() -> None:
     one = make_simulation()
     simulation = make_simulation(differences(one))
     path = feedforward_path(simulation)
-    dynamics = linearise(simulation, path, RegulatorConfig(position_step=1e-3, velocity_step=1e-2, control_step=1e-3))
+    dynamics = linearise(
+        simulation, path, 0, RegulatorConfig(position_step=1e-3, velocity_step=1e-2, control_step=1e-3)
+    )
     random, row = np.random.default_rng(0), 5
     x = random.normal(size=(1, 2, STATE)) * np.where(np.arange(STATE) < STATE // 2, 5e-4, 5e-3)
     u = random.normal(size=(1, 2, CONTROL)) * 1e-3
@@ -118,6 +124,66 @@ def test_measured_dynamics_predict_the_next_state() -> None:
         predicted = dynamics.state[row, role] @ x[0, role] + dynamics.control[row, role] @ u[0, role]
         predicted = predicted + dynamics.drift[row, role]
         assert np.linalg.norm(after[role] - predicted) < 0.35 * np.linalg.norm(after[role] - x[0, role])
+
+
+def test_a_sampled_path_is_what_its_targets_do() -> None:
+    """From every state of the path one step with its targets leads to the next, in both clips."""
+    config = SamplingConfig(samples=16, survivors=4)
+    clips = (standing_clip(12), standing_clip(10))
+    simulation = make_vec(16, clips=clips, solo=True).simulation
+    base = feedforward_path(simulation)
+    base.target[...] += 0.05
+    path = sampled_path(simulation, base, config)
+    reference = simulation.reference
+    assert np.abs(path.target - base.target).max() > 0.05, "nothing was tried"
+    assert not path.gain.any()
+    assert not path.offset.any()
+    for clip, (first, length) in enumerate(zip(reference.first, reference.length, strict=True)):
+        np.testing.assert_array_equal(path.qpos[first], reference.qpos[first])
+        rows, ids = first + np.arange(length - 1), np.arange(length - 1)
+        worlds = make_vec(length - 1, clips=clips, solo=True).simulation.worlds
+        worlds.reset(ids, path.qpos[rows], path.qvel[rows], path.target[rows], np.full(length - 1, clip))
+        worlds.step(path.target[rows])
+        there = deviation(*worlds.generalised_state(), path.qpos[rows + 1], path.qvel[rows + 1])
+        assert np.abs(there[..., : STATE // 2]).max() < 2e-3
+        assert np.abs(there[..., STATE // 2 :]).max() < 0.1
+
+
+@pytest.fixture(scope="module")
+def leaning() -> tuple[PairSimulation, Regulator]:
+    """Standing people whose ankles are asked to lean."""
+    simulation = make_simulation(128, frames=24)
+    base = feedforward_path(simulation)
+    for name in ("L_Ankle", "R_Ankle"):
+        base.target[:, :, 3 * (simulation.body.names.index(name) - 1) + 1] += 0.2
+    return simulation, base
+
+
+def test_sampling_stays_near_the_reference(leaning: tuple[PairSimulation, Regulator]) -> None:
+    simulation, base = leaning
+    error = {}
+    for offset in (0.0, 0.12):
+        path = sampled_path(simulation, base, SamplingConfig(samples=128, survivors=16, offset=offset))
+        error[offset] = np.linalg.norm(path.qpos[-1, :, :3] - simulation.reference.qpos[-1, :, :3], axis=-1)
+    assert (error[0.12] < 0.6 * error[0.0]).all(), error
+
+
+def test_sampling_is_seeded(leaning: tuple[PairSimulation, Regulator]) -> None:
+    simulation, base = leaning
+    config = SamplingConfig(samples=128, survivors=16)
+    one, same, other = (sampled_path(simulation, base, config, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.target, same.target)
+    assert np.abs(one.target - other.target).max() > 0.01
+
+
+def test_each_clip_gets_the_regulator_it_would_get_alone() -> None:
+    config = RegulatorConfig(stride=4)
+    both = make_vec(differences(make_simulation()), clips=(standing_clip(10), standing_clip(11)), solo=True).simulation
+    alone = make_simulation(both.num_worlds, frames=11)
+    together = regulate(both, feedforward_path(both), config)
+    single = regulate(alone, feedforward_path(alone), config)
+    np.testing.assert_allclose(together.gain[10:], single.gain, atol=1e-4)
+    np.testing.assert_allclose(together.offset[10:], single.offset, atol=1e-5)
 
 
 @pytest.mark.slow

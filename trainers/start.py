@@ -59,7 +59,7 @@ class StartSettings:
         """Read back `dataclasses.asdict`."""
         return cls(
             feedforward=WarmStart(**values["feedforward"]),
-            regulator=RegulatorConfig(**values["regulator"]),
+            regulator=RegulatorConfig.from_dict(values["regulator"]),
             imitation=Imitation(**values["imitation"]),
         )
 

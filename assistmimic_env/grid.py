@@ -90,7 +90,7 @@ class Grid:
 
     def markdown(self) -> str:
         """All of `quantities.TABLES` in Markdown."""
-        tables = (f"## {title}\n\n{_markdown(self.table(columns))}\n" for title, columns in TABLES.items())
+        tables = (f"## {title}\n\n{markdown_table(self.table(columns))}\n" for title, columns in TABLES.items())
         first = self.first
         head = (
             f"# Evaluation of {first.env}\n\n{first.rollouts} rollouts per policy and condition, seeds {first.seed} to "
@@ -176,7 +176,8 @@ def evaluate_grid(
     return Grid(evaluations=evaluations)
 
 
-def _markdown(rows: Rows) -> str:
+def markdown_table(rows: Rows) -> str:
+    """Rows of text, headings first, as a table in Markdown."""
     heading, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     lines = [heading, ["-"] * len(heading), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -56,6 +56,12 @@ COMMANDS = Group(
         "eval": Command(target="evaluate:evaluate", summary="Measure a pair of policies on fixed seeds"),
         "render": Command(target="render:render", summary="Make a video, or a film strip, of a pair of policies"),
         "study": Command(target="study:study", summary="Train in several ways with several seeds, and compare"),
+        "reproduce": Group(
+            summary="Make our results again",
+            commands={
+                "table": Command(target="reproduce:table", summary="Train and measure every arm of our results table"),
+            },
+        ),
         "demand": Command(target="demand:demand", summary="Which joints a clip asks for more than they can give"),
         "bench": Command(target="bench:bench", summary="Measure the speed of environments, or of training, here"),
         "import-phc": Command(target="import_phc:import_phc", summary="Convert a checkpoint of PHC, or explain it"),

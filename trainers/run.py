@@ -122,6 +122,31 @@ class RunResult:
     """The trained modules, policy -> module, critics included."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunStage:
+    """One of the runs that follow each other in what is asked for as one run."""
+
+    settings: RunSettings
+    """What it does; never in stages itself."""
+    folder: Path
+    """Where."""
+    share: float = 1.0
+    """Its share of the budget."""
+
+
+def stages(settings: RunSettings, folder: Path) -> tuple[RunStage, ...]:
+    """The runs that make up a run, in their order: one, or two with `RunSettings.alone_first`."""
+    if not settings.alone_first:
+        return (RunStage(settings=settings, folder=folder),)
+    options = {**settings.env_options, **ALONE_OPTIONS}
+    alone = replace(settings, alone_first=False, trained=("recipient",), env_options=options)
+    trained = str(folder / ALONE / "policies" / "trained")
+    return (
+        RunStage(settings=alone, folder=folder / ALONE, share=0.5),
+        RunStage(settings=replace(settings, alone_first=False, init_from=trained), folder=folder, share=0.5),
+    )
+
+
 def start_run(
     settings: RunSettings, folder: Path, *, budget: Budget, console: Console, watch: Watch = lambda *_: None
 ) -> RunResult:
@@ -157,13 +182,14 @@ def start_run(
     return RunResult(finished=finished, report=report, modules=modules)
 
 
-def resume_run(folder: Path, *, budget: Budget, console: Console) -> RunResult:
+def resume_run(folder: Path, *, budget: Budget, console: Console, watch: Watch = lambda *_: None) -> RunResult:
     """Continue a run from its newest checkpoint; says how much was lost.
 
     Args:
         folder: The run. Its checkpoint is a pickle: resume only runs you trust.
         budget: When to stop, what was trained before included.
         console: Where to show progress.
+        watch: See `training.train`.
     """
     settings = read_settings(folder)
     with _session(settings):
@@ -176,7 +202,7 @@ def resume_run(folder: Path, *, budget: Budget, console: Console) -> RunResult:
             soft_wrap=True,
         )
         simulation = make_simulation(settings)
-        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console)
+        finished, modules = _train_and_export(settings, algorithm, folder, simulation, budget, console, watch)
     return RunResult(finished=finished, report={}, modules=modules)
 
 
@@ -267,9 +293,7 @@ def _start_in_stages(
 ) -> RunResult:
     """The recipient alone below `folder / ALONE`, then the run itself, which starts from the result."""
     half = replace(budget, steps=budget.steps // 2, seconds=budget.seconds / 2)
-    alone = replace(
-        settings, alone_first=False, trained=("recipient",), env_options={**settings.env_options, **ALONE_OPTIONS}
-    )
+    alone, supporter = stages(settings, folder)
     console.print("First stage: the recipient alone.")
     last: list[ProgressRecord] = []
 
@@ -282,20 +306,17 @@ def _start_in_stages(
         total = replace(record, steps=before.steps + record.steps, seconds=before.seconds + record.seconds)
         watch(algorithm, total)
 
-    result = start_run(alone, folder / ALONE, budget=half, console=console, watch=first)
+    result = start_run(alone.settings, alone.folder, budget=half, console=console, watch=first)
     if not result.finished:
         console.print(
-            f"The first stage was stopped. Finish it with --resume {folder / ALONE}, then train with "
-            f"--baseline frozen-partner --init-from {folder / ALONE / 'policies' / 'trained'}",
+            f"The first stage was stopped. Finish it with --resume {alone.folder}, then train with "
+            f"--baseline frozen-partner --init-from {supporter.settings.init_from}",
             highlight=False,
             soft_wrap=True,
         )
         return result
     console.print("Second stage: the supporter.")
-    trained = str(folder / ALONE / "policies" / "trained")
-    return start_run(
-        replace(settings, alone_first=False, init_from=trained), folder, budget=half, console=console, watch=second
-    )
+    return start_run(supporter.settings, supporter.folder, budget=half, console=console, watch=second)
 
 
 def _first_policies(

@@ -25,8 +25,8 @@ from .measures import hand_change, joint_errors
 from .placing import pair_shift
 from .pose import first_pose
 from .settings import ConversionSettings
-from .solving import Goal, Motion, solve_pair, solve_people
-from .stance import clear_of_floor, foot_indices, planted, slide, sole_drop, standing
+from .solving import Goal, Motion, separated, solve_pair, solve_people
+from .stance import clear_of_floor, foot_indices, planted, slide, sole_drop, standing, steadied
 
 __all__ = ["Conversion", "ConversionReport", "ConversionSettings", "convert_take"]
 
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Bodies = tuple[BodySpec, BodySpec]
 
-CONVERTER = "assistmimic_env.importing 1"
+CONVERTER = "assistmimic_env.importing 2"
 """Name and version of this conversion; a change of its result raises the version."""
 
 
@@ -98,7 +98,17 @@ def _placed(take: Take, settings: ConversionSettings) -> _Placed:
     stands = standing(source.joints[:, :, foot_indices(base)], source.fps)
     bodies = people(take, source, stands, guessed, base, settings)
     shift = pair_shift(bodies, source.joints, stands)
-    return _Placed(source=replace(source, joints=source.joints + shift), bodies=bodies, stands=stands, shift=shift)
+    source = replace(source, joints=source.joints + shift)
+    if settings.steady:
+        source = replace(source, joints=source.joints + _gliding(source, bodies, stands))
+    return _Placed(source=source, bodies=bodies, stands=stands, shift=shift)
+
+
+def _gliding(source: Measured, bodies: Bodies, stands: Mask) -> Array:
+    """What stops both people's gliding over the floor, shape (T, 2, 1, 3) [m]."""
+    feet = source.joints[:, :, foot_indices(bodies[0])]
+    shifts = [steadied(feet[:, role], stands[:, role], sole_drop(body), source.fps) for role, body in enumerate(bodies)]
+    return np.stack(shifts, axis=1)[:, :, None]
 
 
 def _solved(placed: _Placed, settings: ConversionSettings) -> tuple[Motion, Motion]:
@@ -106,9 +116,9 @@ def _solved(placed: _Placed, settings: ConversionSettings) -> tuple[Motion, Moti
     goal, first = _goal(placed, settings), _first(placed)
     alone = solve_people(placed.bodies, goal, first)
     fixed = settings.proportions == "default"
-    if not (fixed or settings.separate):
-        return alone, alone
-    both = solve_pair(placed.bodies, goal, alone, keep_relations=fixed, separate=settings.separate)
+    both = solve_pair(placed.bodies, goal, alone, keep_relations=True) if fixed else alone
+    if settings.separate:
+        both = separated(placed.bodies, goal, both, keep_relations=fixed, fps=settings.fps)
     return alone, both
 
 

@@ -14,7 +14,7 @@ from ..errors import ClipError
 from ..formats.take import Take
 from .counterparts import origins, turns
 
-__all__ = ["REQUIRED", "Measured", "low_pass", "measured", "resampled"]
+__all__ = ["REQUIRED", "Measured", "filtered", "low_pass", "measured", "resampled"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -135,13 +135,19 @@ def low_pass(source: Measured, cutoff: float) -> Measured:
     Returns:
         The filtered motion.
     """
-    sigma = source.fps * np.sqrt(np.log(2.0)) / (2.0 * np.pi * cutoff)
-    rotation = _gaussian(source.rotation, sigma)
-    return replace(source, joints=_gaussian(source.joints, sigma), rotation=rotations.normalize(rotation))
+    joints, rotation = (filtered(values, source.fps, cutoff) for values in (source.joints, source.rotation))
+    return replace(source, joints=joints, rotation=rotations.normalize(rotation))
 
 
-def _gaussian(values: Array, sigma: float) -> Array:
-    """Gaussian of this width [frames] along the first axis, odd reflection at the ends."""
+def filtered(values: Array, fps: float, cutoff: float) -> Array:
+    """Values whose first axis is time without what changes faster than a frequency, see `low_pass`.
+
+    Args:
+        values: Shape (T, ...).
+        fps: Frames per second.
+        cutoff: Frequency at which half of the power passes [Hz].
+    """
+    sigma = fps * np.sqrt(np.log(2.0)) / (2.0 * np.pi * cutoff)
     radius = min(int(np.ceil(4.0 * sigma)), len(values) - 1)
     weight = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weight /= weight.sum()

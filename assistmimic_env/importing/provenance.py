@@ -19,7 +19,7 @@ from ..formats.take import ReadOptions
 if TYPE_CHECKING:
     from .settings import ConversionSettings
 
-VERSION = 1
+VERSION = 2
 """Raised by any change that makes other clips of the same files."""
 CONVERTER = f"assistmimic_env.importing {VERSION}"
 

@@ -34,6 +34,9 @@ class ConversionSettings:
     """Hold standing feet on one spot, and above the floor."""
     smooth: float | None = None
     """-3 dB frequency of a low-pass without delay over the source [Hz], for jittery sources; None: no filter."""
+    steady: bool = False
+    """Shift each person, slowly, so that standing feet rest on the floor: for generated motion, in which people glide,
+    sink and float independently of each other. Recorded people keep their places."""
     separate: bool = False
     """Push the two people out of each other where they overlap by more than a centimetre."""
     max_speed: float = 12.0

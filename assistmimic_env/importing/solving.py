@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
 from ..body import BodySpec, joint_kind
 from ..capsules import capsules
 from ..ik import IkProblem, IkResult, IkSettings, solve
@@ -26,8 +27,9 @@ from ..ik_targets import (
     Target,
     ancestor_mask,
 )
+from .measured import filtered
 
-__all__ = ["Goal", "Motion", "solve_pair", "solve_people"]
+__all__ = ["Goal", "Motion", "separated", "solve_pair", "solve_people"]
 
 Array = NDArray[np.float64]
 
@@ -44,6 +46,8 @@ _DEPTH = 0.01
 """People may press this deep into each other [m]."""
 _BLOCK, _PAIR_BLOCK = 96, 48
 """Frames that are solved at once; one person, both."""
+_ROUNDS, _CUTOFF = 8, 3.0
+"""People are pushed apart so many times, each time without what changes faster than this from frame to frame [Hz]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +103,7 @@ def solve_pair(
     first: Motion,
     *,
     keep_relations: bool,
-    separate: bool,
+    separate: bool = False,
     iterations: int = 4,
 ) -> Motion:
     """Both people together, starting where each alone ended.
@@ -126,6 +130,35 @@ def solve_pair(
         result = _solved(bodies, tree, first, block, slice(0, 2), targets, goal.known, iterations)
         root[block], local[block][:, :, tree.rows] = result.root_position, result.local_rotation
     return Motion(root_position=root, local_rotation=local)
+
+
+def separated(bodies: Sequence[BodySpec], goal: Goal, first: Motion, *, keep_relations: bool, fps: float) -> Motion:
+    """Both people pushed out of each other, smoothly.
+
+    Frames are solved alone, and where limbs cross, neighbouring frames leave each other to different sides: of each
+    solution only what changes slowly is taken, and the next one starts there.
+
+    Args:
+        bodies: Supporter, recipient.
+        goal: Targets.
+        first: Poses that overlap.
+        keep_relations: See `solve_pair`.
+        fps: Frames per second.
+
+    Returns:
+        The poses; where the two demands contradict each other, some overlap stays.
+    """
+    motion = first
+    for _ in range(_ROUNDS):
+        apart = solve_pair(bodies, goal, motion, keep_relations=keep_relations, separate=True, iterations=2)
+        shift = filtered(apart.root_position - motion.root_position, fps, _CUTOFF)
+        turn = rotations.multiply(rotations.conjugate(motion.local_rotation), apart.local_rotation)
+        turn = filtered(np.where(turn[..., :1] < 0.0, -turn, turn), fps, _CUTOFF)
+        motion = Motion(
+            root_position=motion.root_position + shift,
+            local_rotation=rotations.multiply(motion.local_rotation, rotations.normalize(turn)),
+        )
+    return motion
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

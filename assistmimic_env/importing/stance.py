@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..body import BodySpec
 from .intervals import as_mask, intervals
 
-__all__ = ["PARTS", "clear_of_floor", "foot_indices", "planted", "slide", "sole_drop", "standing"]
+__all__ = ["PARTS", "clear_of_floor", "foot_indices", "planted", "slide", "sole_drop", "standing", "steadied"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -30,6 +30,10 @@ _FARTHEST = 0.04
 """A foot is moved at most this far; one that drifts farther keeps sliding, slower [m]."""
 _SNAP = 0.02
 """Soles that stand this close to the floor are put on it [m]."""
+_LEVEL = 0.08
+"""Soles that stand this close to the floor tell how far a person is off it; others are lifted, or on a step [m]."""
+_SLOW = 0.4
+"""Time over which a person's shift is averaged [s]."""
 
 
 def foot_indices(body: BodySpec) -> NDArray[np.intp]:
@@ -105,6 +109,31 @@ def _corrections(place: Array, runs: list[tuple[int, int]], drop: float, ramp: i
     return total / np.maximum(weight, 1.0)
 
 
+def steadied(feet: Array, stands: Mask, drop: Array, fps: float) -> Array:
+    """A person's slow shift with which standing feet rest, and on the floor.
+
+    What standing feet do together, the person does: each step between two frames in which the same joints stand is
+    undone, and heights are corrected to the floor where a sole is near it. Between stances the shift stays as it is.
+
+    Args:
+        feet: Positions of one person's feet, floor at height 0, shape (T, F, 3) [m].
+        stands: Result of `standing`, shape (T, F).
+        drop: Result of `sole_drop`, shape (F,).
+        fps: Frames per second.
+
+    Returns:
+        What is added to all of the person's joints, shape (T, 3) [m]; zero on average along the floor.
+    """
+    both = stands[1:] & stands[:-1]
+    step = _mean_where(np.diff(feet[..., :2], axis=0), both)
+    way = np.concatenate([np.zeros((1, 2)), np.cumsum(step, axis=0)])
+    rise = drop - feet[..., 2]
+    on_floor = stands & (np.abs(rise) < _LEVEL)
+    height = _held(_mean_where(rise[..., None], on_floor)[:, 0], np.any(on_floor, axis=1))
+    shift = np.concatenate([way.mean(axis=0) - way, height[:, None]], axis=-1)
+    return _averaged(shift, max(1, round(_SLOW * fps)))
+
+
 def clear_of_floor(feet: Array, drop: Array) -> Array:
     """The feet (T, F, 3), no joint lower than where its sole touches the floor."""
     out = feet.copy()
@@ -129,6 +158,20 @@ def slide(feet: Array, stands: Mask) -> float:
             place = columns[begin:end, column, :2]
             longest = max(longest, float(np.linalg.norm(place - np.median(place, axis=0), axis=-1).max()))
     return longest
+
+
+def _mean_where(values: Array, mask: Mask) -> Array:
+    """Mean (T, k) of values (T, F, k) over the parts of a mask (T, F); 0 where there is none."""
+    weight = mask[..., None]
+    return (values * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
+
+
+def _held(values: Array, known: Mask) -> Array:
+    """Values (T,) with those that are not known in between; 0 where none is."""
+    if not known.any():
+        return np.zeros_like(values)
+    frames = np.arange(len(values))
+    return np.interp(frames, frames[known], values[known])
 
 
 def _averaged(values: Array, width: int) -> Array:

@@ -35,6 +35,7 @@ def import_clips(
     stature: tuple[float, float] | None = None,
     furniture: Literal["infer", "none"] = "infer",
     smooth: float | None = None,
+    steady: bool = False,
     separate: bool = False,
     workers: int = 1,
     json: bool = False,
@@ -65,6 +66,7 @@ def import_clips(
         stature: With default proportions: how tall supporter and recipient are [m]; otherwise as our body.
         furniture: Put seats and beds where people sit and lie and the source tells no furniture, or never.
         smooth: Low-pass the source below this frequency [Hz], for jittery motion.
+        steady: Shift each person slowly so that standing feet rest on the floor, for generated motion that glides.
         separate: Push people out of each other where they overlap.
         workers: Processes.
         json: Print one JSON object instead of text.
@@ -84,6 +86,7 @@ def import_clips(
         stature=stature or (None, None),
         furniture=furniture,
         smooth=smooth,
+        steady=steady,
         separate=separate,
     )
     order = Import(format=format, path=path, out=out, options=options, settings=settings, pattern=name)

@@ -223,7 +223,7 @@ def test_the_page_has_commands_machine_and_the_papers_numbers_apart(small: Table
     for text in ("the data differ", "| full method | 74.9 | 113 | 57.9 | 72.8 |", "arXiv 2603.11346", "CPUs"):
         assert text in page
     assert data["cells"][0]["command"] == (
-        "assistmimic reproduce table --task PullUp-v0 --arms tracking --seeds 0 --steps 60"
+        "assistmimic reproduce table --task PullUp-v0 --budget full --arms tracking --seeds 0 --steps 60 --rollouts 2"
     )
     assert data["paper"]["tables"][1]["rows"]["and without weight initialisation"]["SR [%]"] == 19.1
 

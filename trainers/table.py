@@ -84,6 +84,7 @@ class Table:
         arms: Sequence[str] = (),
         seeds: Sequence[int] = (),
         steps: int | None = None,
+        rollouts: int | None = None,
     ) -> Table:
         """The table of a task.
 
@@ -93,6 +94,7 @@ class Table:
             arms: Other rows; by default all of them for `MAIN_TASK`, else the full method.
             seeds: Other seeds of training.
             steps: Another number of steps.
+            rollouts: Another number of rollouts.
 
         Raises:
             UnknownEnvironmentError: There is no such task.
@@ -104,7 +106,7 @@ class Table:
             arms=tuple(arms) or (ARMS if main else (FULL,)),
             seeds=tuple(seeds) or (effort.seeds if main else effort.seeds[:1]),
             steps=effort.steps if steps is None else steps,
-            protocol=Protocol(rollouts=effort.rollouts),
+            protocol=Protocol(rollouts=effort.rollouts if rollouts is None else rollouts),
         )
 
     def cells(self) -> tuple[Cell, ...]:
@@ -126,5 +128,6 @@ class Table:
 
     def command(self, arm: str, seed: int) -> str:
         """What runs one cell."""
-        words = ["--task", self.env_id.rpartition("/")[2], "--arms", arm, "--seeds", f"{seed}", "--steps"]
-        return shlex.join(["assistmimic", "reproduce", "table", *words, f"{self.steps}"])
+        cell = ["--task", self.env_id.rpartition("/")[2], "--budget", "full", "--arms", arm, "--seeds", f"{seed}"]
+        size = ["--steps", f"{self.steps}", "--rollouts", f"{self.protocol.rollouts}"]
+        return shlex.join(["assistmimic", "reproduce", "table", *cell, *size])

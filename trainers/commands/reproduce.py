@@ -16,6 +16,7 @@ def table(
     arms: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
     steps: int | None = None,
+    rollouts: int | None = None,
     runs: Path = Path("runs/table"),
     out: Path | None = None,
     dry_run: bool = False,
@@ -35,6 +36,7 @@ def table(
         arms: Only these: full, tracking, no-COMPONENT, baselines, or several joined by +, as for study.
         seeds: Seeds of training, in place of the budget's.
         steps: Control steps of the pair for every cell, in place of the budget's.
+        rollouts: Rollouts of every cell under each condition, in place of the budget's.
         runs: Where cells are kept.
         out: JSON or Markdown file to write, the other is put beside it; by default RUNS/TASK.
         dry_run: Show the queue and the time it will take, and start nothing.
@@ -49,7 +51,7 @@ def table(
     from assistmimic_trainers.table_report import TableReport
 
     console, effort = Console(), EFFORTS[budget]
-    asked = Table.of(task, effort, arms=arms, seeds=seeds, steps=steps)
+    asked = Table.of(task, effort, arms=arms, seeds=seeds, steps=steps, rollouts=rollouts)
     cells = asked.cells()
     queue = CellQueue(cells, runs, console=console, seconds=effort.seconds)
     if dry_run:

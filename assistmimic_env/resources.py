@@ -11,9 +11,6 @@ from assistmimic_env.errors import AssetNotFoundError, did_you_mean
 PRIOR = "policies/prior/tracker.json"
 """Asset: the single-person tracker from which both roles start (`assistmimic prior train` makes it)."""
 
-NEEDS_HELP = "policies/needs_help"
-"""Asset: a pair for SitToStand-v0 with a recipient who needs help (`assistmimic train ... --recipient needs-help`)."""
-
 _CLONE = Path(__file__).resolve().parent.parent
 
 
@@ -55,6 +52,16 @@ def asset_names(folder: str = "", suffix: str = "") -> tuple[str, ...]:
         if path.is_file() and path.suffix not in {".py", ".pyc", ".md"}
     }
     return tuple(sorted(found))
+
+
+def shipped_pairs() -> dict[str, Path]:
+    """Find the shipped pairs of policies; their cards say in which environment each was trained.
+
+    Returns:
+        Name -> folder, for every folder below ``policies`` that holds a supporter: `needs_help` is ``needs-help``.
+    """
+    folders = [PurePosixPath(name).parent for name in asset_names("policies", "supporter.json")]
+    return {folder.name.replace("_", "-"): asset_path(str(folder)) for folder in folders}
 
 
 def _roots() -> Iterator[Path]:

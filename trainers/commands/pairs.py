@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 PRIOR = "prior"
 """The word for the single-person tracker that ships with the package."""
 
-NEEDS_HELP = "needs-help"
-"""The word for the pair that ships with the package: SitToStand-v0 with a recipient who needs help."""
-
-SIMPLE = ("random", "hold", "still", PRIOR, NEEDS_HELP)
-"""Policies that are called by a word; `hold` asks for the T-pose, `still` for the pose in which the episode began."""
+SIMPLE = ("random", "hold", "still", PRIOR)
+"""Policies that are called by a word, beside the pairs that ship (`resources.shipped_pairs`); `hold` asks for the
+T-pose, `still` for the pose in which the episode began."""
 
 EACH = "+"
 """Between two words that are played by the supporter and by the recipient."""
@@ -28,8 +26,8 @@ def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, 
 
     Args:
         words: For each pair a folder with the policies of both roles, a single-person policy that plays both, or one
-            of `SIMPLE`; `A+B`: the supporter of A and the recipient of B. Each may have a name of its own in front, as
-            in `full=runs/full/policies/trained`.
+            of `SIMPLE`, or a pair that ships; `A+B`: the supporter of A and the recipient of B. Each may have a name of
+            its own in front, as in `full=runs/full/policies/trained`.
         env: The environment they act in.
         seed: Seed of the random ones.
 
@@ -90,10 +88,10 @@ def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str
 
 def pair_folder(word: str) -> Path | None:
     """Where the pair of a word is: its folder; None for a single policy and for simple ones."""
-    from assistmimic_env import resources
+    from assistmimic_env.resources import shipped_pairs
 
-    if word == NEEDS_HELP:
-        return resources.asset_path(resources.NEEDS_HELP)
+    if (shipped := shipped_pairs().get(word)) is not None:
+        return shipped
     return Path(word) if word not in SIMPLE and Path(word).is_dir() else None
 
 
@@ -111,6 +109,7 @@ def policy_stem(word: str) -> Path:
 def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     from assistmimic_env.errors import PolicyError, did_you_mean
     from assistmimic_env.policy import HoldPolicy, Policy, RandomPolicy, StillPolicy, load_pair
+    from assistmimic_env.resources import shipped_pairs
 
     if len(parts := pair_parts(word)) > 1:
         return {role: _load(part, env, seed)[role] for role, part in zip(env.agents, parts, strict=True)}
@@ -126,8 +125,9 @@ def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
         return {**load_pair(folder)}
     if policy_stem(word).with_suffix(".json").is_file():
         return dict.fromkeys(env.agents, Policy.load(policy_stem(word)))
+    known = (*SIMPLE, *shipped_pairs())
     raise PolicyError(
-        f"there is no policy or folder '{word}'.{did_you_mean(word, SIMPLE)} "
+        f"there is no policy or folder '{word}'.{did_you_mean(word, known)} "
         f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
-        f"{', '.join(SIMPLE)}."
+        f"{', '.join(known)}."
     )

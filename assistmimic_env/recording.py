@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,9 +80,15 @@ class Film:
 
 
 def frames(
-    recording: Recording, *, width: int = 854, height: int = 480, ghost: Ghost = "beside", samples: int = 0
+    recording: Recording,
+    *,
+    width: int = 854,
+    height: int = 480,
+    ghost: Ghost = "beside",
+    samples: int = 0,
+    every: int = 1,
 ) -> Iterator[Image]:
-    """Draw a recording, one picture per control step (30 per second).
+    """Draw a recording, one picture per control step (30 per second), or fewer.
 
     Args:
         recording: What to draw.
@@ -89,6 +96,7 @@ def frames(
         height: Picture height [pixels].
         ghost: Where the translucent reference goes, see `rendering.PairRenderer`.
         samples: Samples per pixel: 0 is fast, 4 is smooth.
+        every: Control steps from one picture to the next.
 
     Yields:
         Pictures, shape (height, width, 3).
@@ -104,5 +112,5 @@ def frames(
     ) as renderer:
         references = zip(recording.ref_position, recording.ref_rotation, strict=True)
         drawn = zip(recording.position, recording.rotation, references, recording.targets, strict=True)
-        for position, rotation, reference, targets in drawn:
+        for position, rotation, reference, targets in islice(drawn, 0, None, every):
             yield renderer.frame(position, rotation, reference=reference, targets=targets)

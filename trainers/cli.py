@@ -51,6 +51,7 @@ class Group:
 COMMANDS = Group(
     summary="Two simulated people, one helping the other: train them, measure them, watch them.",
     commands={
+        "demo": Command(target="demo:demo", summary="Play the policies that ship: figures and a film, within a minute"),
         "train": Command(target="train:train", summary="Train a supporter and a recipient. Start: train quickstart"),
         "distill": Command(target="distill:distill", summary="Make one pair of policies of several specialists"),
         "eval": Command(target="evaluate:evaluate", summary="Measure a pair of policies on fixed seeds"),

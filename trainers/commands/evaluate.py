@@ -40,7 +40,8 @@ def evaluate(
 
     Args:
         policies: For each pair a folder of exported policies, a single-person policy, or one of: random, hold, still,
-            prior, needs-help (a pair that ships); A+B: the supporter of A, the recipient of B.
+            prior, needs-help (a pair that ships; assistmimic demo names all); A+B: the supporter of A, the recipient
+            of B.
             NAME=FOLDER gives it a name. By default random.
         policy: The same as a flag, once for each pair.
         env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
@@ -125,14 +126,15 @@ def _print(result: Evaluation | Grid) -> None:
     from assistmimic_env.quantities import MAIN, QUANTITIES
 
     if isinstance(result, Evaluation):
-        _print_table(list(zip(*result.table(), strict=True)))
+        print_table(list(zip(*result.table(), strict=True)))
         return
     for name in MAIN:
         _, *body = rows = result.cross_table(name)
-        _print_table([[QUANTITIES[name].heading, *rows[0][1:]], *body])
+        print_table([[QUANTITIES[name].heading, *rows[0][1:]], *body])
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text, headings first."""
     from rich.console import Console
     from rich.table import Table
 

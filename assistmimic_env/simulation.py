@@ -154,11 +154,9 @@ class PairSimulation:
         holds = () if config.solo else setting_holds(clip, people, config.grip)
         return Setting(bodies=people, furniture=clip.furniture, holds=holds)
 
-    def _hold_lengths(self) -> Array | None:
-        """What the hands hold during the next step, see ``Grip.lengths``; ``None`` where nobody can hold."""
-        if self._grip is None:
-            return None
-        return self._grip.lengths(self.clip, self.reference.row(self.clip, self.frame + 1))
+    def hold_lengths(self, clip: Ids, row: Ids) -> Array | None:
+        """What hands hold during the step to reference rows (N,), see ``Grip.lengths``; ``None``: nobody can hold."""
+        return None if self._grip is None else self._grip.lengths(clip, row)
 
     def targets_of(self, action: Array) -> Array:
         """Servo targets (..., J - 1, 3) [rad], in our body frames, of actions (..., 3 (J - 1))."""
@@ -347,7 +345,8 @@ class PairSimulation:
         push = self._disturbances.pushes(self._streams, self._everyone)
         if push is not None:
             self.worlds.push(push)
-        diverged = self.worlds.step(targets, self._hold_lengths(), self._led())
+        hold_lengths = self.hold_lengths(book.clip, self.reference.row(book.clip, book.frame + 1))
+        diverged = self.worlds.step(targets, hold_lengths, self._led())
         book.frame += 1
         motion, row = self.worlds.motion(), self.reference.row(book.clip, book.frame)
         length = self.reference.length[book.clip]

@@ -186,6 +186,21 @@ def test_each_clip_gets_the_regulator_it_would_get_alone() -> None:
     np.testing.assert_allclose(together.offset[10:], single.offset, atol=1e-5)
 
 
+def test_a_pair_that_does_not_touch_is_regulated_like_two_people_alone() -> None:
+    config = RegulatorConfig(stride=5)
+    alone = make_simulation(differences(make_simulation()), frames=10)
+    pair = make_vec(differences(make_vec(1, clips=standing_clip(10)).simulation), clips=standing_clip(10)).simulation
+    assert pair.num_worlds == 2 * alone.num_worlds - 1
+    single = regulate(alone, feedforward_path(alone), config)
+    together = regulate(pair, feedforward_path(pair), config)
+    assert together.gain.shape == (10, 1, 2 * CONTROL, 2 * STATE)
+    blocks = together.gain.reshape(10, 2, CONTROL, 2, STATE)
+    for role in (0, 1):
+        np.testing.assert_allclose(blocks[:, role, :, role], single.gain[:, role], atol=1e-3)
+        assert np.abs(blocks[:, role, :, 1 - role]).max() < 1e-3
+    np.testing.assert_allclose(together.offset, single.offset, atol=1e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_regulator_keeps_a_leaning_supporter_up_where_feedforward_lets_it_fall() -> None:

@@ -83,7 +83,7 @@ class Regulator:
         qpos: The path, shape (F, 2, 3 + 4 J).
         qvel: Its velocities, shape (F, 2, 3 + 3 J).
         target: Servo targets that hold during the step after each row, shape (F, 2, A) [rad].
-        gain: Change of the targets per deviation, with a minus sign, shape (F, 2, A, X).
+        gain: Change of the targets per deviation, with a minus sign, shape (F, G, 2 A / G, 2 X / G).
         offset: The constant part of that, shape (F, 2, A) [rad].
         largest_change: See `RegulatorConfig`.
     """
@@ -100,10 +100,11 @@ class Regulator:
         row = simulation.reference.row(simulation.clip, simulation.frame)
         return self.targets_at(row, *simulation.worlds.generalised_state())
 
-    def targets_at(self, row: Ids, qpos: Array, qvel: Array) -> Array:
-        """Servo targets (n, 2, A) [rad] for states (n, 2, ...) at rows of the reference, shape (n,)."""
+    def targets_at(self, row: Ids | int, qpos: Array, qvel: Array) -> Array:
+        """Servo targets (n, 2, A) [rad] for states (n, 2, ...) at rows of the reference, shape (n,), or at one row."""
         x = deviation(qpos, qvel, self.qpos[row], self.qvel[row])
-        change = np.einsum("nrux,nrx->nru", self.gain[row], x) + self.offset[row]
+        gain = self.gain[row]
+        change = _apply(gain, x.reshape(len(x), gain.shape[-3], -1)).reshape(len(x), 2, -1) + self.offset[row]
         return self.target[row] - np.clip(change, -self.largest_change, self.largest_change)
 
     def act(self, simulation: PairSimulation) -> Array:
@@ -114,12 +115,12 @@ class Regulator:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dynamics:
-    """x' = A x + B u + c at each row of a clip but the last, for both people.
+    """x' = A x + B u + c at each row of a clip but the last, for G groups with X components of state and U of control.
 
     Attributes:
-        state: A, shape (T - 1, 2, X, X).
-        control: B, shape (T - 1, 2, X, A).
-        drift: c, shape (T - 1, 2, X).
+        state: A, shape (T - 1, G, X, X).
+        control: B, shape (T - 1, G, X, U).
+        drift: c, shape (T - 1, G, X).
     """
 
     state: Array
@@ -144,16 +145,21 @@ def moved(qpos: Array, qvel: Array, x: Array) -> tuple[Array, Array]:
     return np.concatenate([qpos[..., :3] + x[..., :3], turned], axis=-1), qvel + x[..., half:]
 
 
+def num_groups(simulation: PairSimulation) -> int:
+    """Two people who are alone are two groups, which do not feel each other; a pair is one."""
+    return 2 if simulation.config.solo else 1
+
+
 def feedforward_path(simulation: PairSimulation) -> Regulator:
     """The reference with leading targets and without feedback."""
     reference, leading = simulation.reference, feedforward_targets(simulation)
-    rows, x = len(leading), 2 * reference.qvel.shape[-1]
+    rows, x, groups = len(leading), 2 * reference.qvel.shape[-1], num_groups(simulation)
     target = np.roll(leading.reshape(rows, 2, -1), -1, axis=0)  # during a step the targets are those of its end
     return Regulator(
         qpos=reference.qpos,
         qvel=reference.qvel,
         target=target,
-        gain=np.zeros((*target.shape, x), np.float32),
+        gain=np.zeros((rows, groups, 2 * target.shape[-1] // groups, 2 * x // groups), np.float32),
         offset=np.zeros_like(target),
         largest_change=0.0,
     )
@@ -163,34 +169,31 @@ def linearise(simulation: PairSimulation, path: Regulator, clip: int, config: Re
     """Measure the dynamics along the path of a clip by central differences.
 
     Args:
-        simulation: `differences(...)` worlds of people alone; their states are overwritten.
+        simulation: `differences(...)` worlds; their states are overwritten.
         path: Where.
         clip: Which clip.
         config: Widths of the differences.
     """
-    x, u = 2 * path.qvel.shape[-1], path.target.shape[-1]
-    steps = np.concatenate(
-        [
-            np.full(x // 2, config.position_step),
-            np.full(x // 2, config.velocity_step),
-            np.full(u, config.control_step),
-        ]
-    )
-    nudge = np.zeros((2 * (x + u) + 1, 2, x + u))
+    groups, u, x = path.gain.shape[1:]
+    half, people = path.qvel.shape[-1], 2 // groups
+    one = np.concatenate([np.full(half, config.position_step), np.full(half, config.velocity_step)])
+    steps = np.concatenate([np.tile(one, people), np.full(u, config.control_step)])
+    nudge = np.zeros((2 * (x + u) + 1, groups, x + u))
     each = np.arange(x + u)
     nudge[2 * each, :, each], nudge[2 * each + 1, :, each] = steps[:, None], -steps[:, None]
+    moves, changes = (part.reshape(len(nudge), 2, -1) for part in np.split(nudge, [x], axis=-1))
     first, last = simulation.reference.first[clip], simulation.reference.length[clip] - 1
-    dynamics = Dynamics(
-        state=np.zeros((last, 2, x, x)), control=np.zeros((last, 2, x, u)), drift=np.zeros((last, 2, x))
-    )
-    worlds, everyone = simulation.worlds, np.arange(len(nudge))
+    slopes = np.zeros((last, groups, x, x)), np.zeros((last, groups, x, u))
+    dynamics = Dynamics(state=slopes[0], control=slopes[1], drift=np.zeros((last, groups, x)))
+    worlds, everyone, clips = simulation.worlds, np.arange(len(nudge)), np.full(len(nudge), clip)
     for frame in range(0, last, config.stride):
         shared, row = slice(frame, min(frame + config.stride, last)), first + frame
-        targets = path.target[row] + nudge[..., x:]
-        start = moved(path.qpos[None, row], path.qvel[None, row], nudge[..., :x])
-        worlds.reset(everyone, *start, targets, np.full(len(nudge), clip))
-        worlds.step(targets)
+        targets = path.target[row] + changes
+        start = moved(path.qpos[None, row], path.qvel[None, row], moves)
+        worlds.reset(everyone, *start, targets, clips)
+        worlds.step(targets, simulation.hold_lengths(clips, np.full(len(nudge), row + 1)))
         there = deviation(*worlds.generalised_state(), path.qpos[None, row + 1], path.qvel[None, row + 1])
+        there = there.reshape(len(nudge), groups, x)
         slope = (there[: 2 * (x + u) : 2] - there[1 : 2 * (x + u) : 2]) / (2.0 * steps[:, None, None])
         dynamics.state[shared] = slope[:x].transpose(1, 2, 0)
         dynamics.control[shared] = slope[x:].transpose(1, 2, 0)
@@ -200,13 +203,14 @@ def linearise(simulation: PairSimulation, path: Regulator, clip: int, config: Re
 
 def differences(simulation: PairSimulation) -> int:
     """Worlds that `linearise` needs: two per component of state and control, and one that is not perturbed."""
-    return 2 * (2 * simulation.reference.qvel.shape[-1] + simulation.body.num_dofs) + 1
+    people = 2 // num_groups(simulation)
+    return 2 * people * (2 * simulation.reference.qvel.shape[-1] + simulation.body.num_dofs) + 1
 
 
 def solve(
     simulation: PairSimulation, path: Regulator, clip: int, dynamics: Dynamics, config: RegulatorConfig
 ) -> tuple[Floats, Array]:
-    """Riccati recursion from a clip's last frame to its first, for both people at once.
+    """Riccati recursion from a clip's last frame to its first, for all groups at once.
 
     Args:
         simulation: Gives reference and feed-forward targets.
@@ -216,17 +220,19 @@ def solve(
         config: Costs.
 
     Returns:
-        Gains, shape (T, 2, A, X), and the constant part of the feedback, shape (T, 2, A) [rad], for all its rows.
+        Gains, shape (T, G, U, X), and the constant part of the feedback, shape (T, 2, A) [rad], for all its rows.
     """
     reference, plain = simulation.reference, feedforward_path(simulation)
     first, last = reference.first[clip], reference.length[clip] - 1
     rows = first + np.arange(last + 1)
-    weight = _weights(path.qvel.shape[-1], config)
+    groups, u, x = path.gain.shape[1:]
+    weight = np.tile(_weights(path.qvel.shape[-1], config), 2 // groups)
     error = deviation(path.qpos[rows], path.qvel[rows], reference.qpos[rows], reference.qvel[rows])
-    detour = path.target[rows] - plain.target[rows]
-    gain, offset = np.zeros((len(rows), *path.gain.shape[1:]), np.float32), np.zeros_like(detour)
-    control_cost = config.control_weight * np.eye(path.target.shape[-1])
-    value = np.stack([np.diag(config.final_factor * weight)] * 2)
+    error = error.reshape(len(rows), groups, x)
+    detour = (path.target[rows] - plain.target[rows]).reshape(len(rows), groups, u)
+    gain, offset = np.zeros((len(rows), groups, u, x), np.float32), np.zeros_like(detour)
+    control_cost = config.control_weight * np.eye(u)
+    value = np.stack([np.diag(config.final_factor * weight)] * groups)
     slope = config.final_factor * weight * error[last]
     for frame in range(last - 1, -1, -1):
         a, b, c = dynamics.state[frame], dynamics.control[frame], dynamics.drift[frame]
@@ -242,7 +248,7 @@ def solve(
         slope = weight * error[frame] + _apply(across, _apply(value, drift) + slope) + _apply(kept, k0 - detour[frame])
         value = np.diag(weight) + across @ value @ closed + kept @ k
         value = 0.5 * (value + value.transpose(0, 2, 1))
-    return gain, offset
+    return gain, offset.reshape(len(rows), 2, -1)
 
 
 def regulate(simulation: PairSimulation, path: Regulator, config: RegulatorConfig) -> Regulator:
@@ -291,13 +297,13 @@ def design(
     rollouts: int = 16,
     log: Callable[[str], None] = lambda _: None,
 ) -> Regulator:
-    """Design regulators and keep, for every person of every clip, the one that survives longest.
+    """Design regulators and keep, for every person (or pair) of every clip, the one that survives longest.
 
     Candidates: the feed-forward targets alone, a regulator along the reference, and one along the path that sampling on
     top of that finds. The last has no constant part: its path is as near to the reference as the physics lets it.
 
     Args:
-        make: `make(num_worlds, **options)` gives worlds of people alone.
+        make: `make(num_worlds, **options)` gives worlds.
         config: Costs, differences and search.
         rollouts: Noisy rollouts per clip that decide.
         log: Receives a line per candidate.
@@ -315,18 +321,19 @@ def design(
     }.items():
         found = score(candidate, make, rollouts=rollouts)
         log(f"{name}: survived {found.survived.mean():.2f}")
-        better = found.survived - found.error > best_score.survived - best_score.error
+        gained = (found.survived - found.error) - (best_score.survived - best_score.error)
+        better = gained.reshape(len(gained), num_groups(bench), -1).sum(axis=-1) > 0.0
         best = _chosen(bench, best, candidate, better)
         best_score = Score(
             survived=np.where(better, found.survived, best_score.survived),
             error=np.where(better, found.error, best_score.error),
         )
-    log(f"best of them for each person: survived {best_score.survived.mean():.2f}")
+    log(f"best of them for each: survived {best_score.survived.mean():.2f}")
     return replace(best, largest_change=config.largest_change)
 
 
 def _chosen(simulation: PairSimulation, first: Regulator, second: Regulator, better: NDArray[np.bool_]) -> Regulator:
-    """The second regulator where it is better, shape (clips, 2)."""
+    """The second regulator where it is better, shape (clips, groups)."""
     rows = np.repeat(better, simulation.reference.length, axis=0)
     merged = {}
     for item in fields(Regulator):

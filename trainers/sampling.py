@@ -5,7 +5,7 @@ fails where they differ most: when the weight goes onto one leg. So many worlds 
 window: each adds a random offset to the targets of a regulator, constant during the window; those nearest to the
 reference at its end survive, and the next window starts from them (Liu et al. 2010, Sampling-based contact-rich motion
 control). The best last survivor and its ancestors are one motion without gaps, with the targets that make it.
-Both people are alone, so that each has survivors of its own.
+People who are alone have survivors of their own; those who can touch survive as a pair.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def sampled_path(simulation: PairSimulation, base: Regulator, config: SamplingCo
     """Search all clips, one after the other.
 
     Args:
-        simulation: `config.samples` worlds of people alone; their states are overwritten.
+        simulation: `config.samples` worlds; their states are overwritten.
         base: What the offsets are added to.
         config: The search.
         seed: Seed of the offsets.
@@ -87,6 +87,7 @@ class Search:
 
     def __init__(self, simulation: PairSimulation, base: Regulator, config: SamplingConfig, *, seed: int) -> None:
         self._simulation, self._base, self._config = simulation, base, config
+        self._groups = base.gain.shape[1]
         self._random = np.random.default_rng(seed)
         names = simulation.body.names
         self._deviation = config.offset * np.repeat([_SHARES.get(joint_kind(name), 0.0) for name in names[1:]], 3)
@@ -106,7 +107,7 @@ class Search:
         for start in range(0, length - 1, self._config.window):
             qpos, qvel, target = state
             worlds.reset(everyone, qpos, qvel, target, np.full(size, clip))
-            steps, cost = self._window(rows[start : min(start + self._config.window, length - 1)])
+            steps, cost = self._window(clip, rows[start : min(start + self._config.window, length - 1)])
             state = (*worlds.generalised_state(), steps[-1][2])
             chosen = self._survivors(cost)
             history.append([tuple(values[chosen, ROLES] for values in step) for step in steps])
@@ -114,7 +115,7 @@ class Search:
             state = tuple(np.repeat(values[chosen, ROLES], self._children, axis=0) for values in state)
         return rows, self._ancestors(history, parents, tuple(values[0] for values in state))
 
-    def _window(self, rows: Ids) -> tuple[list[tuple[Array, ...]], Array]:
+    def _window(self, clip: int, rows: Ids) -> tuple[list[tuple[Array, ...]], Array]:
         """Advance all samples; states and targets before every step, and the cost afterwards, shape (samples, 2)."""
         config, worlds, size = self._config, self._simulation.worlds, self._config.samples
         factor = self._random.choice(np.array(config.offset_factors), size=(size, 2, 1))
@@ -123,10 +124,10 @@ class Search:
         steps, before = [], worlds.centre_of_mass
         for row in rows:
             qpos, qvel = worlds.generalised_state()
-            target = self._base.targets_at(np.full(size, row), qpos, qvel) + drawn * self._deviation
+            target = self._base.targets_at(row, qpos, qvel) + drawn * self._deviation
             steps.append((qpos, qvel, target))
             before = worlds.centre_of_mass
-            worlds.step(target)
+            worlds.step(target, self._simulation.hold_lengths(np.full(size, clip), np.full(size, row + 1)))
         cost = self._cost(rows[-1] + 1, before) + config.offset_weight * np.square(drawn).sum(axis=-1)
         return steps, np.where(np.isfinite(cost), cost, np.inf)
 
@@ -148,10 +149,12 @@ class Search:
 
     def _survivors(self, cost: Array) -> Ids:
         """The nearest of all, best first, but of each family at most half, shape (survivors, 2)."""
-        family = cost.reshape(-1, self._children, 2)
+        cost = cost.reshape(len(cost), self._groups, -1).sum(axis=-1)
+        family = cost.reshape(-1, self._children, self._groups)
         ranks = np.argsort(np.argsort(family, axis=1), axis=1)
         kept = np.where(ranks < max(self._children // 2, 1), family, np.inf).reshape(cost.shape)
-        return np.argsort(kept, axis=0)[: self._config.survivors]
+        chosen = np.argsort(kept, axis=0)[: self._config.survivors]
+        return np.broadcast_to(chosen, (len(chosen), 2))
 
     def _ancestors(
         self, history: list[list[tuple[Array, ...]]], parents: list[Ids], last: tuple[Array, ...]

@@ -22,6 +22,7 @@ pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from assistmimic_trainers import cell as cell_module  # noqa: E402
+from assistmimic_trainers import run as run_module  # noqa: E402
 from assistmimic_trainers.cell import Cell, Protocol  # noqa: E402
 from assistmimic_trainers.cell_queue import CellQueue, clock  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
@@ -133,7 +134,7 @@ def test_an_interrupted_queue_keeps_what_is_done_and_goes_on(
 ) -> None:
     """The second training is interrupted; called again, only that one runs, and the table is complete."""
     begun: list[Path] = []
-    start = cell_module.start_run
+    start = run_module.start_run
 
     def interrupted(settings: Any, folder: Path, **given: Any) -> Any:
         begun.append(folder)
@@ -172,6 +173,7 @@ def test_a_training_whose_time_is_up_goes_on_from_its_checkpoint(small: Table, t
     assert cell.result(tmp_path) is None
     assert cell.steps_done(tmp_path) == 48
     result = cell.run(tmp_path, console=screen)
+    assert result is not None
     assert "alone at update 1" in screen.shown()
     assert result == cell.result(tmp_path)
     assert result["steps"] == 2 * 96

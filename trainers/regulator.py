@@ -1,4 +1,4 @@
-"""`Regulator`: a linear-quadratic regulator along the reference of every person, each alone.
+"""`Regulator`: a linear-quadratic regulator along the motion of every person who is alone, or of a pair.
 
 Asking the servos for the reference (`feedforward`) tracks the joints and loses the balance. Around each reference frame
 one control step of a person is nearly linear in the deviation x from the frame and in the change u of the servo
@@ -152,9 +152,8 @@ def num_groups(simulation: PairSimulation) -> int:
 
 def feedforward_path(simulation: PairSimulation) -> Regulator:
     """The reference with leading targets and without feedback."""
-    reference, leading = simulation.reference, feedforward_targets(simulation)
-    rows, x, groups = len(leading), 2 * reference.qvel.shape[-1], num_groups(simulation)
-    target = np.roll(leading.reshape(rows, 2, -1), -1, axis=0)  # during a step the targets are those of its end
+    reference, target = simulation.reference, _plain_targets(simulation)
+    rows, x, groups = len(target), 2 * reference.qvel.shape[-1], num_groups(simulation)
     return Regulator(
         qpos=reference.qpos,
         qvel=reference.qvel,
@@ -163,6 +162,12 @@ def feedforward_path(simulation: PairSimulation) -> Regulator:
         offset=np.zeros_like(target),
         largest_change=0.0,
     )
+
+
+def _plain_targets(simulation: PairSimulation) -> Array:
+    """Leading targets during the step after each row, which are those of its end, shape (F, 2, A) [rad]."""
+    leading = feedforward_targets(simulation)
+    return np.roll(leading.reshape(len(leading), 2, -1), -1, axis=0)
 
 
 def linearise(simulation: PairSimulation, path: Regulator, clip: int, config: RegulatorConfig) -> Dynamics:
@@ -222,14 +227,14 @@ def solve(
     Returns:
         Gains, shape (T, G, U, X), and the constant part of the feedback, shape (T, 2, A) [rad], for all its rows.
     """
-    reference, plain = simulation.reference, feedforward_path(simulation)
+    reference = simulation.reference
     first, last = reference.first[clip], reference.length[clip] - 1
     rows = first + np.arange(last + 1)
     groups, u, x = path.gain.shape[1:]
     weight = np.tile(_weights(path.qvel.shape[-1], config), 2 // groups)
     error = deviation(path.qpos[rows], path.qvel[rows], reference.qpos[rows], reference.qvel[rows])
     error = error.reshape(len(rows), groups, x)
-    detour = (path.target[rows] - plain.target[rows]).reshape(len(rows), groups, u)
+    detour = (path.target[rows] - _plain_targets(simulation)[rows]).reshape(len(rows), groups, u)
     gain, offset = np.zeros((len(rows), groups, u, x), np.float32), np.zeros_like(detour)
     control_cost = config.control_weight * np.eye(u)
     value = np.stack([np.diag(config.final_factor * weight)] * groups)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,7 +17,7 @@ from typing import Literal
 from ..clip import PairClip
 from ..errors import AssistMimicError, ClipError, ConfigError
 from ..importing.occupancy import occupied
-from ..importing.workers import begin_work, one_thread_each, process_context
+from ..importing.workers import results
 from .families import Family, file_name, find_family
 from .limits import broken, measure
 from .parameters import Split
@@ -86,7 +84,7 @@ class Generation:
         with occupied(self.out):
             for path in there:
                 yield _made(path, PairClip.load(path), self.family, "kept")
-            with closing(_here(jobs) if workers == 1 else _spread(jobs, self.out, workers)) as steps:
+            with closing(results(_generate, jobs, self.out, workers=workers)) as steps:
                 yield from steps
 
     def _path(self, seed: int) -> Path:
@@ -101,25 +99,6 @@ def _generate(family: str, seed: int, split: Split, path: Path) -> Made:
 
 def _made(path: Path, clip: PairClip, family: str, status: Literal["generated", "kept"]) -> Made:
     return Made(file=str(path), status=status, broken=broken(measure(clip), family))
-
-
-def _here(jobs: Sequence[_Job]) -> Generator[Made, None, None]:
-    for job in jobs:
-        yield _generate(*job)
-
-
-def _spread(jobs: Sequence[_Job], out: Path, workers: int) -> Generator[Made, None, None]:
-    pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=begin_work, initargs=(out,))
-    try:
-        with one_thread_each():
-            running = [pool.submit(_generate, *job) for job in jobs]
-        for done in as_completed(running):
-            yield done.result()
-    except BrokenProcessPool as error:
-        hint = "Start again, what is done is kept; with fewer --workers if the memory was too small."
-        raise ConfigError(f"a worker was killed. {hint}") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _is_there(path: Path, family: Family, split: Split, seed: int) -> bool:

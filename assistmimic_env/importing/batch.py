@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -26,7 +24,7 @@ from .occupancy import occupied
 from .provenance import PROVENANCE, REPORT, is_another_source, is_made_from
 from .settings import ConversionSettings
 from .sources import Source, find_sources
-from .workers import begin_work, one_thread_each, process_context
+from .workers import results
 
 Status = Literal["imported", "kept", "failed"]
 
@@ -124,7 +122,7 @@ class Import:
         with occupied(self.out):
             ledger = Ledger(self.out)
             ledger.write()
-            steps = _here(sources, self.out) if workers == 1 else _spread(sources, self.out, workers)
+            steps = results(import_one, [(source, self.out) for source in sources], self.out, workers=workers)
             try:
                 with closing(steps) as outcomes:
                     for outcome in outcomes:
@@ -154,25 +152,6 @@ def import_one(source: Source, out: Path) -> Outcome:
         message = f"{type(error).__name__}: {_line(error)}; a bug of AssistMimic or a plug-in, please report it"
         return Outcome(name=source.name, status="failed", error=message)
     return _outcome(clip, "imported", report)
-
-
-def _here(sources: Sequence[Source], out: Path) -> Generator[Outcome, None, None]:
-    for source in sources:
-        yield import_one(source, out)
-
-
-def _spread(sources: Sequence[Source], out: Path, workers: int) -> Generator[Outcome, None, None]:
-    pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=begin_work, initargs=(out,))
-    try:
-        with one_thread_each():
-            jobs = [pool.submit(import_one, source, out) for source in sources]
-        for done in as_completed(jobs):
-            yield done.result()
-    except BrokenProcessPool as error:
-        hint = "Start again, what is done is kept; with fewer --workers if the memory was too small."
-        raise ConfigError(f"a worker was killed. {hint}") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _target(out: Path, source: Source) -> Path:

@@ -62,7 +62,8 @@ def convert_take(take: Take, settings: ConversionSettings | None = None) -> Conv
     """Put a take on our bodies.
 
     Both people keep their places to each other: one shift for both (floor at height 0, origin between the feet), and no
-    turn. Where the source knows all rotations and the own bones, the pose is taken over; else it follows the joints.
+    turn; only ``steady`` shifts each person alone. Where the source knows all rotations and the own bones, the pose is
+    taken over; else it follows the joints.
 
     Args:
         take: What a file says.

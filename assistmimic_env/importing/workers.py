@@ -1,4 +1,4 @@
-"""Processes that import clips for another one, and end with it."""
+"""Processes that make clips for another one, and end with it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,52 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from pathlib import Path
+from typing import Any, TypeVar
 
+from ..errors import ConfigError
 from .occupancy import occupy
 
+Result = TypeVar("Result")
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def results(
+    work: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], folder: Path, *, workers: int
+) -> Generator[Result, None, None]:
+    """What jobs give: in this process and in order, or with several workers as they finish.
+
+    Args:
+        work: Called with the arguments of each job; must be importable by name.
+        jobs: Arguments.
+        folder: Where the jobs write.
+        workers: Processes; 1: none but this.
+
+    Raises:
+        ConfigError: A worker was killed.
+    """
+    if workers == 1:
+        for job in jobs:
+            yield work(*job)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=process_context(), initializer=begin_work, initargs=(folder,))
+    try:
+        with one_thread_each():
+            running = [pool.submit(work, *job) for job in jobs]
+        for done in as_completed(running):
+            yield done.result()
+    except BrokenProcessPool as error:
+        hint = "Start again, what is done is kept; with fewer --workers if the memory was too small."
+        raise ConfigError(f"a worker was killed. {hint}") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def process_context() -> SpawnContext:

@@ -1,7 +1,8 @@
-"""The regulator that teaches a single person, and its imitation."""
+"""The regulator that teaches, and its imitation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+from assistmimic_trainers.cast import PAIR  # noqa: E402
 from assistmimic_trainers.imitation import Imitation, imitate  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig  # noqa: E402
 from assistmimic_trainers.regulator import (  # noqa: E402
@@ -36,7 +38,7 @@ from assistmimic_trainers.regulator import (  # noqa: E402
     solve,
 )
 from assistmimic_trainers.sampling import SamplingConfig, sampled_path  # noqa: E402
-from assistmimic_trainers.solo import single_person_size  # noqa: E402
+from assistmimic_trainers.solo import TRACKER, single_person_size  # noqa: E402
 
 STATE, CONTROL = 150, 69
 
@@ -225,7 +227,9 @@ def test_a_student_learns_what_the_teacher_does() -> None:
     short = Imitation(rounds=3, samples=640, epochs=4, batch_size=64)
     network = ModuleConfig(hidden=(64, 32), critic_hidden=(8,))
     lines: list[str] = []
-    student, report = imitate(teacher, simulation, config=network, settings=short, seed=0, log=lines.append)
+    students, report = imitate(teacher, simulation, config=network, settings=short, seed=0, log=lines.append)
+    assert list(students) == [TRACKER]
+    student = students[TRACKER]
     assert len(lines) == 3
     assert report["samples"] > 1500
     size = single_person_size(simulation)
@@ -236,6 +240,29 @@ def test_a_student_learns_what_the_teacher_does() -> None:
     assert np.sqrt(np.mean((actions - wanted) ** 2)) < 0.5 * np.sqrt(np.mean(wanted**2))
     assert float(student.normalizer.count[0]) == report["samples"]
     assert torch.equal(student.average.layers[0].weight, student.actor.layers[0].weight)
+
+
+def test_a_pair_is_taught_as_two_students_who_see_each_other() -> None:
+    """A teacher that wants something else of each; nobody is taught for the other, and all inputs get weights."""
+    torch.set_num_threads(1)
+    vec = make_vec(8, clips=standing_clip(40), start_noise=1.0, termination_distance=0.5)
+    simulation = vec.simulation
+    plain = feedforward_path(simulation)
+    target = plain.target + np.array([0.1, -0.1])[:, None]
+    teacher = replace(plain, target=target)
+    short = Imitation(rounds=3, samples=640, epochs=4, batch_size=64)
+    network = ModuleConfig(hidden=(64, 32), critic_hidden=(8,))
+    students, report = imitate(teacher, simulation, config=network, settings=short, seed=0, cast=PAIR)
+    assert list(students) == ["supporter", "recipient"]
+    wanted = teacher.act(simulation)
+    for index, student in enumerate(students.values()):
+        rows = torch.from_numpy(np.ascontiguousarray(simulation.observation[:, index]))
+        with torch.no_grad():
+            actions = student.forward_inference({"obs": rows})["action_dist_inputs"][..., :CONTROL].numpy()
+        own, other = (np.sqrt(np.mean((actions - wanted[:, role]) ** 2)) for role in (index, 1 - index))
+        assert own < 0.3 * other
+        assert float(student.normalizer.count[0]) == pytest.approx(report["samples"] / 2)
+        assert student.actor.layers[0].weight[:, simulation.layout["partner"]].abs().max() > 0.0
 
 
 def test_states_far_from_the_reference_are_not_taught() -> None:

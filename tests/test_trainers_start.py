@@ -26,7 +26,7 @@ from assistmimic_trainers.module import ModuleConfig, PolicyModule, blank_module
 from assistmimic_trainers.normalizer import Moments  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.solo import TRACKER, single_person_size  # noqa: E402
-from assistmimic_trainers.start import Start, StartSettings, ablated  # noqa: E402
+from assistmimic_trainers.start import Start, StartSettings, ablated, random_modules  # noqa: E402
 
 NETWORK = ModuleConfig(hidden=(24, 16), critic_hidden=(8,), activation="relu")
 COUNT = 5000.0
@@ -85,15 +85,23 @@ def test_both_roles_act_exactly_as_the_tracker(simulation: PairSimulation, track
 
 
 def test_statistics_of_the_partner_start_without_data(simulation: PairSimulation, tracker: Path) -> None:
-    """So that they adapt at once, while those of the tracker hardly move."""
+    """So that they adapt at once, while those of the tracker stay: its weights were made with them."""
     module, partner = started(Start.of(str(tracker), PAIR), simulation)["recipient"], simulation.layout["partner"]
     assert set(module.normalizer.count[: partner.start].tolist()) == {COUNT}
     assert set(module.normalizer.count[partner].tolist()) == {0.0}
     before = module.normalizer.mean.clone()
     module.normalizer.update(Moments.of(torch.full((10, len(before)), 7.0)))
     assert torch.allclose(module.normalizer.mean[partner], torch.tensor(7.0, dtype=torch.float64))
-    moved = (module.normalizer.mean - before)[: partner.start] / (7.0 - before[: partner.start])
-    assert float(moved.max()) == pytest.approx(10 / (COUNT + 10))
+    assert torch.equal(module.normalizer.mean[: partner.start], before[: partner.start])
+    assert set(module.normalizer.count[: partner.start].tolist()) == {COUNT}
+
+
+def test_statistics_of_random_weights_are_no_statistics(simulation: PairSimulation, tmp_path: Path) -> None:
+    """They are 0 and 1, without data, and must adapt."""
+    modules = random_modules(NETWORK, PAIR, simulation, seed=0)
+    export_policies(modules, tmp_path, cast=PAIR, interface=PAIR.interface(simulation), provenance={})
+    module = started(Start.of(str(tmp_path), PAIR), simulation)["supporter"]
+    assert not module.normalizer.fixed.any()
 
 
 def test_the_actor_of_rllib_is_the_one_that_was_exported(simulation: PairSimulation, tracker: Path) -> None:
@@ -161,8 +169,6 @@ def test_a_missing_policy_is_named_and_words_are_suggested(tmp_path: Path) -> No
         Start.of(str(tmp_path), PAIR)
     with pytest.raises(PolicyError, match=r"Convert it first: assistmimic import-phc Humanoid\.pth"):
         Start.of("Humanoid.pth", PAIR)
-    with pytest.raises(ConfigError, match="teaches single people only"):
-        Start.of("regulator", PAIR)
 
 
 @pytest.mark.parametrize("start", ["prior", "feedforward", "some/policy"])

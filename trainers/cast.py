@@ -33,6 +33,11 @@ class Cast:
         """Whether each person is alone in the world, and seen without the partner."""
         return self.env_class is SoloEnv
 
+    @property
+    def people(self) -> dict[str, list[int]]:
+        """Policy -> which of the two people of a world it plays."""
+        return {name: [0, 1] if self.alone else [index] for index, name in enumerate(self.roles)}
+
     def interface(self, simulation: PairSimulation) -> dict[str, Any]:
         """What the cards of these policies say about their environment."""
         if self.alone:

@@ -50,7 +50,6 @@ def policy_card(
     config = ModuleConfig.from_dict(module.model_config)
     layers = module.actor.layers
     summed = Mixture(primitives=2, hidden=config.hidden, activation=config.activation, ending="none", softmax=False)
-    moving = module.normalizer.count[module.normalizer.count.isfinite()]
     return {
         **interface,
         "role": role,
@@ -62,7 +61,7 @@ def policy_card(
         "normalizer": {
             "epsilon": config.epsilon,
             "clip": config.clip,
-            "count": float(moving.min()) if len(moving) else 0.0,  # columns that started later know less
+            "count": float(module.normalizer.count.min()),  # columns that started later know less
         },
         "provenance": dict(provenance),
     }

@@ -29,7 +29,7 @@ from .perceptron import ACTIVATIONS, Perceptron
 STATE = "state"
 """Column with the normalised joint state, for a centralised critic."""
 
-NEW_KEYS = ("average.", "critic.", "state_normalizer.", "value_normalizer.", "normalizer.count")
+NEW_KEYS = ("average.", "critic.", "state_normalizer.", "value_normalizer.", "normalizer.count", "normalizer.fixed")
 """Prefixes of the state that an exported policy does not carry; everything else must be there."""
 
 
@@ -84,8 +84,8 @@ class ModuleConfig:
 class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
     """Gaussian policy on the normalised observation, and a value function on it or on the joint state.
 
-    State: `normalizer.{mean,variance,count}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
-    `value_normalizer.{mean,variance,count}`, `state_normalizer.*` of a centralised critic, and
+    State: `normalizer.{mean,variance,count,fixed}`, `actor.<i>.{weight,bias}`, `log_std`, `critic.<i>.{weight,bias}`,
+    `value_normalizer.*`, `state_normalizer.*` of a centralised critic, and
     `average.<i>.{weight,bias}`, the actor averaged over recent updates; with `residual`, `base.<i>.{weight,bias}`, what
     the actor adds to. Env runners keep the first three and the base.
     """
@@ -191,8 +191,8 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         if absent := [key for key in missing if not key.startswith(new)]:
             raise PolicyError(f"{path} lacks {absent}. Export the policy again.")
         known = known_columns(narrow, policy.card.observation_layout)
-        weight = np.inf if config.residual else policy.card.normalizer_count  # what the base knows must not move
-        self.normalizer.count[torch.from_numpy(known)] = weight
+        self.normalizer.count[torch.from_numpy(known)] = policy.card.normalizer_count
+        self.normalizer.fixed[torch.from_numpy(known)] = policy.card.normalizer_count > 0.0  # random weights have none
         with torch.no_grad():
             self.log_std.fill_(config.log_std)
 

@@ -5,7 +5,7 @@
 | a policy or a pair of policies | those weights; inputs they do not know get zero weights (paper eq. 7) |
 | `prior` | the same, from the single-person tracker that ships with the package |
 | `feedforward` | regressed onto "ask the servos for the next reference pose" (`feedforward`) |
-| `regulator` | of a single person: taught by a linear-quadratic regulator (`regulator`, `imitation`) |
+| `regulator` | taught by a linear-quadratic regulator of each person alone, or of the pair (`regulator`, `imitation`) |
 | `random` | random weights |
 """
 
@@ -50,7 +50,7 @@ class StartSettings:
     feedforward: WarmStart = field(default_factory=WarmStart)
     """Of the feed-forward stage."""
     regulator: RegulatorConfig = field(default_factory=RegulatorConfig)
-    """Of the regulator that teaches a single person."""
+    """Of the regulator that teaches."""
     imitation: Imitation = field(default_factory=Imitation)
     """Of its imitation."""
 
@@ -83,10 +83,7 @@ class Start:
 
         Raises:
             PolicyError: There is no such policy.
-            ConfigError: This cast cannot start so.
         """
-        if init_from == REGULATOR and not cast.alone:
-            raise ConfigError("a regulator teaches single people only: assistmimic prior train. Start from its result.")
         if init_from in (FEEDFORWARD, REGULATOR, RANDOM):
             return cls(word=init_from, paths={})
         path = resources.asset_path(resources.PRIOR) if init_from == PRIOR else Path(init_from)
@@ -164,10 +161,9 @@ class Start:
             return warm_start(make(WORLDS), config=config, settings=settings.feedforward, seed=seed, cast=cast)
         if self.word == REGULATOR:
             regulator = design(make, settings.regulator, log=log)
-            student, report = imitate(
-                regulator, make(WORLDS), config=config, settings=settings.imitation, seed=seed, log=log
+            return imitate(
+                regulator, make(WORLDS), config=config, settings=settings.imitation, seed=seed, cast=cast, log=log
             )
-            return dict.fromkeys(cast.roles, student), report
         simulation = make(1)
         if self.word == RANDOM:
             return random_modules(config, cast, simulation, seed=seed), {}

@@ -26,7 +26,7 @@ from assistmimic_trainers.module import ModuleConfig, PolicyModule, blank_module
 from assistmimic_trainers.normalizer import Moments  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
 from assistmimic_trainers.solo import TRACKER, single_person_size  # noqa: E402
-from assistmimic_trainers.start import Start, StartSettings, ablated, random_modules  # noqa: E402
+from assistmimic_trainers.start import Start, StartSettings, ablated  # noqa: E402
 
 NETWORK = ModuleConfig(hidden=(24, 16), critic_hidden=(8,), activation="relu")
 COUNT = 5000.0
@@ -96,12 +96,15 @@ def test_statistics_of_the_partner_start_without_data(simulation: PairSimulation
     assert set(module.normalizer.count[: partner.start].tolist()) == {COUNT}
 
 
-def test_statistics_of_random_weights_are_no_statistics(simulation: PairSimulation, tmp_path: Path) -> None:
-    """They are 0 and 1, without data, and must adapt."""
-    modules = random_modules(NETWORK, PAIR, simulation, seed=0)
-    export_policies(modules, tmp_path, cast=PAIR, interface=PAIR.interface(simulation), provenance={})
-    module = started(Start.of(str(tmp_path), PAIR), simulation)["supporter"]
-    assert not module.normalizer.fixed.any()
+@pytest.mark.parametrize(("word", "fixed"), [("random", False), ("feedforward", False), ("regulator", True)])
+def test_statistics_of_few_data_follow_the_training(word: str, fixed: bool, simulation: PairSimulation) -> None:
+    assert Start.of(word, PAIR).module_config(NETWORK, PAIR, simulation).fixed_statistics == fixed
+
+
+def test_statistics_of_a_policy_can_follow_the_training(tracker: Path, simulation: PairSimulation) -> None:
+    chosen = Start.of(str(tracker), PAIR).module_config(NETWORK, PAIR, simulation)
+    values = {**chosen.to_dict(), "init_from": str(tracker), "fixed_statistics": False}
+    assert not blank_module(simulation.layout.size, 69, values).normalizer.fixed.any()
 
 
 def test_the_actor_of_rllib_is_the_one_that_was_exported(simulation: PairSimulation, tracker: Path) -> None:

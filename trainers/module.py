@@ -55,8 +55,12 @@ class ModuleConfig:
     """Bound of the normalised observation."""
     init_from: str | None = None
     """An exported policy (`assistmimic_env.policy`) to start from; must be readable on every node."""
+    fixed_statistics: bool = True
+    """The observation statistics in `init_from` stay as they are, since its weights were made with them; those of other
+    columns follow the data. Without it all do."""
     residual: bool = False
-    """The actor only adds to the policy in `init_from`, which stays as it is; it has the same shape and starts at 0."""
+    """The actor only adds to the policy in `init_from`, which stays as it is, as do its statistics; it has the same shape
+    and starts at 0."""
     interface: Mapping[str, Any] | None = None
     """What the environment needs of a policy (`policy_card.policy_interface`); with it, `init_from` may know fewer
     blocks of the observation: the weights of the others start at zero, their statistics without data."""
@@ -192,7 +196,7 @@ class PolicyModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
             raise PolicyError(f"{path} lacks {absent}. Export the policy again.")
         known = known_columns(narrow, policy.card.observation_layout)
         self.normalizer.count[torch.from_numpy(known)] = policy.card.normalizer_count
-        self.normalizer.fixed[torch.from_numpy(known)] = policy.card.normalizer_count > 0.0  # random weights have none
+        self.normalizer.fixed[torch.from_numpy(known)] = config.fixed_statistics or config.residual
         with torch.no_grad():
             self.log_std.fill_(config.log_std)
 

@@ -124,7 +124,8 @@ class Start:
         """
         policies = self.policies()
         if not policies:
-            return replace(config, init_from=None, interface=None)
+            fixed = self.word == REGULATOR  # the others have seen too little to last
+            return replace(config, init_from=None, interface=None, fixed_statistics=fixed)
         interface = cast.interface(simulation)
         for name, policy in policies.items():
             role = None if cast.alone else cast.roles[name]

@@ -57,9 +57,9 @@ def train(
         out: Folder of the run; by default a new one below `runs`.
         resume: Continue the run in this folder. Its checkpoints are pickles: resume only runs you trust.
         init_from: What both policies start from: `prior` (the single-person tracker that ships), `feedforward`
-            (regression onto the next reference pose), `random`, a policy such as import-phc writes, or the folder of
-            a pair. By default prior where it fits, and feedforward in
-            the quickstart, whose clip nobody can follow alone.
+            (regression onto the next reference pose), `regulator` (taught by a regulator of the pair, which takes some
+            minutes per clip to design), `random`, a policy such as import-phc writes, or the folder of a pair. By
+            default prior where it fits, and feedforward in the quickstart, whose clip nobody can follow alone.
         method: full, or tracking: imitation only, everything else as the environment has it.
         ablate: Leave these out: retargeting, contact-reward, coupling, assist, grip, partner-obs, curriculum,
             physical-starts, weight-init (random weights, no feed-forward stage), feedforward.

@@ -59,7 +59,7 @@ class ModuleConfig:
     """The observation statistics in `init_from` stay as they are, since its weights were made with them; those of other
     columns follow the data. Without it all do."""
     residual: bool = False
-    """The actor only adds to the policy in `init_from`, which stays as it is, as do its statistics; it has the same shape
+    """The actor only adds to the policy in `init_from`, which stays as it is with its statistics; it has the same shape
     and starts at 0."""
     interface: Mapping[str, Any] | None = None
     """What the environment needs of a policy (`policy_card.policy_interface`); with it, `init_from` may know fewer

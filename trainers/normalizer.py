@@ -44,7 +44,7 @@ class Normalizer(nn.Module):
 
     Columns that start without data (count 0) adapt at once. `fixed` ones keep the statistics that trained weights were
     made with: if they follow the data of a further training, they move the policy under the optimiser. A pair that
-    began as trackers of HelpUp-v0 went from an MPJPE of 0.102 to 0.133 m in 200,000 steps, and fixed to 0.103 m.
+    began with a task success of 0.30 on HelpUp-v0 had 0.00 after 200,000 careful steps, and 0.30 with fixed ones.
 
     Args:
         size: Number of columns.

@@ -6,7 +6,6 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -80,7 +79,6 @@ class Generation:
         jobs: list[_Job] = [
             (self.family, seed, self.split, self._path(seed)) for seed, kept in self.kept.items() if not kept
         ]
-        _prepare(self.out)
         with occupied(self.out):
             for path in there:
                 yield _made(path, PairClip.load(path), self.family, "kept")
@@ -115,12 +113,3 @@ def _is_there(path: Path, family: Family, split: Split, seed: int) -> bool:
     if (origin.get("generator"), metadata.get("split"), metadata.get("seed")) != (module, split, seed):
         raise ClipError(f"{path} is another clip, not {family.name} of seed {seed}. Choose another folder for --out.")
     return (origin.get("version"), metadata.get("parameters")) == (family.version, drawn)
-
-
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"the folder {folder} cannot be made ({error}). Choose another one for --out.") from error
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} cannot be read and written to. Choose another one for --out.")

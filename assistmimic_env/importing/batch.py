@@ -8,7 +8,6 @@ stop the rest.
 from __future__ import annotations
 
 import fnmatch
-import os
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -118,7 +117,6 @@ class Import:
         if workers < 1:
             raise ConfigError(f"workers is {workers}, expected at least 1.")
         sources = self.sources
-        _prepare(self.out)
         with occupied(self.out):
             ledger = Ledger(self.out)
             ledger.write()
@@ -188,12 +186,6 @@ def _convert(source: Source, wanted: Mapping[str, Any]) -> tuple[PairClip, Mappi
 
 def _outcome(clip: PairClip, status: Status, report: Mapping[str, Any]) -> Outcome:
     return Outcome(name=clip.name, status=status, provenance=clip.metadata[PROVENANCE], report=report)
-
-
-def _prepare(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} cannot be read and written to. Choose another one for --out.")
 
 
 def _line(error: Exception) -> str:

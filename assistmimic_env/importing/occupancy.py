@@ -14,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import ConfigError
+
 _LEFT_OVER = re.compile(r"\..+\.\d+\.tmp", re.ASCII)
 """Names of files that are being written (`archive.write_archive`, `Ledger.write`)."""
 
@@ -23,8 +25,12 @@ def occupied(folder: Path) -> Generator[None, None, None]:
     """Write to a folder; what nobody will finish there is removed before and after, unless others write there, too.
 
     Args:
-        folder: It exists. Where its file system knows no locks, nothing is removed.
+        folder: It is made if it does not exist. Where its file system knows no locks, nothing is removed.
+
+    Raises:
+        ConfigError: It cannot be made, or not be written to.
     """
+    _make(folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
         _tidy(folder, handle)
@@ -34,6 +40,15 @@ def occupied(folder: Path) -> Generator[None, None, None]:
             _tidy(folder, handle)
     finally:
         os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder {folder} cannot be made ({error}). Choose another one for --out.") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} cannot be read and written to. Choose another one for --out.")
 
 
 def occupy(folder: Path) -> None:

@@ -22,9 +22,12 @@ from assistmimic_trainers.cast import PAIR, SOLO  # noqa: E402
 from assistmimic_trainers.cluster import ray_session  # noqa: E402
 from assistmimic_trainers.export import export_policies  # noqa: E402
 from assistmimic_trainers.feedforward import WarmStart  # noqa: E402
+from assistmimic_trainers.imitation import Imitation  # noqa: E402
 from assistmimic_trainers.module import ModuleConfig, PolicyModule, blank_module  # noqa: E402
 from assistmimic_trainers.normalizer import Moments  # noqa: E402
 from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
+from assistmimic_trainers.regulator import RegulatorConfig  # noqa: E402
+from assistmimic_trainers.sampling import SamplingConfig  # noqa: E402
 from assistmimic_trainers.solo import TRACKER, single_person_size  # noqa: E402
 from assistmimic_trainers.start import Start, StartSettings, ablated  # noqa: E402
 
@@ -94,6 +97,26 @@ def test_statistics_of_the_partner_start_without_data(simulation: PairSimulation
     assert torch.allclose(module.normalizer.mean[partner], torch.tensor(7.0, dtype=torch.float64))
     assert torch.equal(module.normalizer.mean[: partner.start], before[: partner.start])
     assert set(module.normalizer.count[: partner.start].tolist()) == {COUNT}
+
+
+def test_a_pair_can_be_taught_by_its_own_regulator(simulation: PairSimulation) -> None:
+    """Both learn, from inputs about the partner, too; and each something of its own."""
+    torch.set_num_threads(1)
+    start = Start.of("regulator", PAIR)
+    brief = StartSettings(
+        regulator=RegulatorConfig(stride=10, sampling=SamplingConfig(samples=8, survivors=4)),
+        imitation=Imitation(rounds=1, samples=512, epochs=2, batch_size=64),
+    )
+    lines: list[str] = []
+    modules, report = start.modules(
+        start.module_config(NETWORK, PAIR, simulation), PAIR, make_simulation, settings=brief, seed=0, log=lines.append
+    )
+    assert list(modules) == ["supporter", "recipient"]
+    assert any("sampled path" in line for line in lines)
+    assert report["samples"] > 256
+    one, other = (module.actor.layers[0].weight[:, simulation.layout["partner"]] for module in modules.values())
+    assert one.abs().max() > 0.0
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize(("word", "fixed"), [("random", False), ("feedforward", False), ("regulator", True)])

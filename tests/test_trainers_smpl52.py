@@ -69,7 +69,7 @@ def test_the_shipped_tracker_does_not_fit_and_says_what_to_do() -> None:
 
 def test_the_benchmark_compares_the_body_with_the_one_without_fingers() -> None:
     lines: list[str] = []
-    config = benchmark.BenchmarkConfig(body="smpl52", num_envs=2, threads=1, blocks=1, steps=2, growth=(1,))
+    config = benchmark.BenchmarkConfig(body="smpl52", num_envs=2, threads=1, blocks=3, steps=4, growth=(1,))
     report: dict[str, Any] = benchmark.run_benchmark(config, log=lines.append)
     assert report["body"] == "smpl52"
     assert list(report["bodies"]) == ["smpl24", "smpl52, free", "smpl52, frozen"]

@@ -62,9 +62,7 @@ class Cast:
             Policy -> rows, (samples, width), or (2 samples, width) for one that plays both people.
         """
         kept = values[..., :width]
-        if self.alone:
-            return {name: kept.reshape(-1, width) for name in self.roles}
-        return {name: kept[:, index] for index, name in enumerate(self.roles)}
+        return {name: kept[:, people].reshape(-1, width) for name, people in self.people.items()}
 
 
 PAIR = Cast(roles=MappingProxyType({role: role for role in ROLES}), env_class=PairEnv)

@@ -289,6 +289,7 @@ class RandomisationConfig:
             masses (a change costs 2 ms).
         gain: Factor of the recipient's gains; drawn per episode.
         torque_limit: Factor of the recipient's torque limits; drawn per episode.
+        supporter_gain: Factor of the supporter's gains; drawn per episode.
         friction: Factor of all sliding friction; drawn once per world.
         push_interval: Mean time between two pushes on each person [s]; 0: no pushes.
         push_speed: Largest change of the root's horizontal velocity by a push [m/s].
@@ -300,6 +301,7 @@ class RandomisationConfig:
     mass: Range = (1.0, 1.0)
     gain: Range = (1.0, 1.0)
     torque_limit: Range = (1.0, 1.0)
+    supporter_gain: Range = (1.0, 1.0)
     friction: Range = (1.0, 1.0)
     push_interval: float = 0.0
     push_speed: float = 0.5
@@ -308,7 +310,7 @@ class RandomisationConfig:
 
     def __post_init__(self) -> None:
         """Check ranges; lists, as JSON has them, become tuples."""
-        for name in ("mass", "gain", "torque_limit", "friction"):
+        for name in ("mass", "gain", "torque_limit", "supporter_gain", "friction"):
             value = getattr(self, name)
             pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
             sound = pair and 0.05 <= value[0] <= value[1] <= 20.0

@@ -43,7 +43,7 @@ class Disturbances:
     @property
     def varies_strength(self) -> bool:
         """Whether gains or torque limits differ between the episodes."""
-        return _spread(self.config.gain) or _spread(self.config.torque_limit)
+        return any(map(_spread, (self.config.gain, self.config.torque_limit, self.config.supporter_gain)))
 
     def bodies(self, streams: Streams, ids: Ids) -> tuple[Array, Array]:
         """Factors of the recipient's mass and of friction, shape (n,) each."""
@@ -51,11 +51,14 @@ class Disturbances:
         return _within(self.config.mass, draws[:, 0]), _within(self.config.friction, draws[:, 1])
 
     def strength(self, streams: Streams, ids: Ids) -> tuple[Array, Array]:
-        """Factors of the recipient's gains and torque limits, shape (n,) each; 1 where nothing varies."""
-        if not self.varies_strength:
-            return np.ones(len(ids)), np.ones(len(ids))
-        draws = streams.uniform(ids, 2)
-        return _within(self.config.gain, draws[:, 0]), _within(self.config.torque_limit, draws[:, 1])
+        """Factors of gains, shape (n, 2), and of the recipient's torque limits, shape (n,); 1 where nothing varies."""
+        gain, limit = np.ones((len(ids), 2)), np.ones(len(ids))
+        if self.varies_strength:
+            draws = streams.uniform(ids, 2)
+            gain[:, 1], limit = _within(self.config.gain, draws[:, 0]), _within(self.config.torque_limit, draws[:, 1])
+        if _spread(self.config.supporter_gain):
+            gain[:, 0] = _within(self.config.supporter_gain, streams.uniform(ids, 1)[:, 0])
+        return gain, limit
 
     def latency(self, streams: Streams, ids: Ids) -> Ids:
         """Delay of the actions, shape (n,) [control steps]."""

@@ -274,7 +274,7 @@ class PairSimulation:
             return
         gain, limit = self._strength.at(self.difficulty[ids], clip)
         gain_factor, limit_factor = self._disturbances.strength(self._streams, ids)
-        gain[:, 1] *= gain_factor[:, None]
+        gain *= gain_factor[:, :, None]
         limit[:, 1] *= limit_factor[:, None]
         self.worlds.set_strength(ids, gain=gain, torque_limit=limit)
 

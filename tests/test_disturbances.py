@@ -19,6 +19,7 @@ EVERYTHING = {
     "mass": (0.8, 1.2),
     "gain": (0.7, 1.3),
     "torque_limit": (0.6, 1.4),
+    "supporter_gain": (0.9, 1.1),
     "friction": (0.5, 1.5),
     "push_interval": 0.3,
     "latency": 2,
@@ -43,7 +44,8 @@ def test_nothing_is_drawn_while_everything_is_off() -> None:
     before = streams.get_state(np.arange(3)).copy()
     ids = np.arange(3)
     assert off.pushes(streams, ids) is None
-    np.testing.assert_array_equal(off.strength(streams, ids), 1.0)
+    for factors, shape in zip(off.strength(streams, ids), ((3, 2), (3,)), strict=True):
+        np.testing.assert_array_equal(factors, np.ones(shape))
     np.testing.assert_array_equal(off.latency(streams, ids), 0)
     observation = np.ones((3, 2, LAYOUT.size), np.float32)
     np.testing.assert_array_equal(off.sense(streams, ids, observation), observation)
@@ -56,7 +58,9 @@ def test_draws_stay_within_their_ranges_and_fill_them() -> None:
     mass, friction = disturbances.bodies(streams, ids)
     gain, limit = disturbances.strength(streams, ids)
     for values, (low, high) in zip(
-        (mass, friction, gain, limit), ((0.8, 1.2), (0.5, 1.5), (0.7, 1.3), (0.6, 1.4)), strict=True
+        (mass, friction, gain[:, 0], gain[:, 1], limit),
+        ((0.8, 1.2), (0.5, 1.5), (0.9, 1.1), (0.7, 1.3), (0.6, 1.4)),
+        strict=True,
     ):
         assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high
     assert set(disturbances.latency(streams, ids)) == {0, 1, 2}

@@ -240,6 +240,8 @@ def test_a_condition_is_inside_if_training_drew_all_of_its_numbers() -> None:
     assert inside(**off) == {"none"}
     assert inside(**{**off, "mass": (0.9, 1.3)}) == {"none", "mass-1.2"}
     assert inside(**{**off, "gain": (0.5, 1.0), "torque_limit": (0.4, 1.0)}) == {"none", "gain-0.5", "hip-torque-0.5"}
+    everybody = {**off, "gain": (0.5, 1.0), "supporter_gain": (0.5, 1.0)}
+    assert inside(**everybody) == {"none", "gain-0.5", "gain-0.5-both"}
     assert inside("recipient-alone", **off) == {"none", "alone"}
     assert inside("kinematic-recipient", **off) == set()
 

@@ -23,7 +23,7 @@ def inside_training_range(condition: str, settings: RunSettings) -> bool:
     """Tell whether training drew the dynamics of a condition, number by number.
 
     A factor on masses, gains or torque limits is inside if the domain randomisation of the training draws it, or if it
-    is 1. What training never varies, the supporter's strength for one, is outside as soon as it is changed; nothing is
+    is 1. What training never varies, the supporter's mass for one, is outside as soon as it is changed; nothing is
     inside if training moved the recipient along the reference.
 
     Args:
@@ -34,15 +34,19 @@ def inside_training_range(condition: str, settings: RunSettings) -> bool:
     if condition == ALONE_CONDITION:
         return config.solo
     change = PERTURBATIONS[condition]
-    return not config.kinematic_recipient and change.supporter == Factors() and _drawn(change.recipient, config)
-
-
-def _drawn(factors: Factors, config: EnvConfig) -> bool:
     drawn = config.randomisation
     return (
-        _all_in((factors.mass,), drawn.mass)
-        and _all_in(factors.gain.values(), drawn.gain)
-        and _all_in(factors.torque_limit.values(), drawn.torque_limit)
+        not config.kinematic_recipient
+        and _drawn(change.recipient, mass=drawn.mass, gain=drawn.gain, torque_limit=drawn.torque_limit)
+        and _drawn(change.supporter, gain=drawn.supporter_gain)
+    )
+
+
+def _drawn(factors: Factors, *, mass: Range = (1.0, 1.0), gain: Range, torque_limit: Range = (1.0, 1.0)) -> bool:
+    return (
+        _all_in((factors.mass,), mass)
+        and _all_in(factors.gain.values(), gain)
+        and _all_in(factors.torque_limit.values(), torque_limit)
     )
 
 

@@ -87,6 +87,17 @@ def test_plain_output_has_one_line_per_interval_and_the_last() -> None:
     assert [line.split(" steps")[0].strip() for line in lines] == ["2,048", "8,192"]
 
 
+def test_a_resumed_run_ends_at_its_present_pace() -> None:
+    """What it took before, maybe on a busy machine, does not count."""
+    console = Console(file=io.StringIO(), width=160)
+    view = ProgressView(total_steps=20_000, console=console)
+    view.show(make_record(steps=10_000, seconds=9000.0, steps_per_second=100.0))
+    assert "ETA 1:40" in console.file.getvalue()  # type: ignore[attr-defined]
+    view = ProgressView(total_steps=20_000, total_seconds=9020.0, console=console)
+    view.show(make_record(steps=10_000, seconds=9000.0, steps_per_second=100.0))
+    assert "ETA 0:20" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_progress_is_the_nearer_of_steps_and_time() -> None:
     view = ProgressView(total_steps=10_000, total_seconds=100.0, console=Console(file=io.StringIO()))
     assert view.done(make_record(steps=1000, seconds=60.0)) == 0.6

@@ -18,7 +18,7 @@ pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from assistmimic_trainers.run import evaluation_options  # noqa: E402
-from assistmimic_trainers.study import QUANTITIES, StudyConfig, compare_runs, interval, study  # noqa: E402
+from assistmimic_trainers.study import QUANTITIES, StudyConfig, compare_runs, first_time, interval, study  # noqa: E402
 
 PULL_UP = "AssistMimic/PullUp-v0"
 
@@ -52,6 +52,16 @@ def test_differences_are_paired_by_seed() -> None:
     assert difference["high"] - difference["low"] < 1e-9
     final = report["final"]["prior"]["survived"]
     assert final["high"] - final["low"] > 0.5
+
+
+def test_a_level_is_reached_when_it_is_first_measured() -> None:
+    points = [
+        {"steps": steps, "seconds": steps / 10.0, "task_success": success}
+        for steps, success in ((0, 0.5), (10, 0.9), (20, 0.8), (30, 0.95))
+    ]
+    assert first_time(points, 0.9) == {"steps": 10, "seconds": 1.0}
+    assert first_time(points, 0.91) == {"steps": 30, "seconds": 3.0}
+    assert first_time(points, 0.96) is None
 
 
 def test_arms_are_called_by_what_they_do_not_share() -> None:

@@ -138,6 +138,7 @@ class ProgressView:
         self.total_steps, self.total_seconds = total_steps, total_seconds
         self.console, self.interval = console, interval
         self._last_line = -math.inf
+        self._pace = NAN
         self._bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=20), console=console)
         self._task = self._bar.add_task("training: waiting for the first update", total=1.0)
 
@@ -154,12 +155,19 @@ class ProgressView:
     def show(self, record: ProgressRecord) -> None:
         """Show a record."""
         done = self.done(record)
-        text = progress_line(record, remaining=record.seconds * (1 - done) / max(done, 1e-9))
+        text = progress_line(record, remaining=self._remaining(record))
         if self.console.is_terminal:
             self._bar.update(self._task, completed=done, description=text)
         elif time.monotonic() - self._last_line >= self.interval or done >= 1.0:
             self._last_line = time.monotonic()
             self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _remaining(self, record: ProgressRecord) -> float:
+        """Time until the nearer of both ends, at the pace of this part of the run [s]."""
+        pace = 1.0 / max(record.steps_per_second, 1e-9)
+        self._pace = pace if math.isnan(self._pace) else 0.95 * self._pace + 0.05 * pace
+        left = self._pace * (self.total_steps - record.steps), self.total_seconds - record.seconds
+        return max(0.0, min(left))
 
     def done(self, record: ProgressRecord) -> float:
         """Share of the training that is over, in [0, 1]."""

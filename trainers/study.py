@@ -74,6 +74,8 @@ class StudyConfig:
     """Rollouts of each of these."""
     final_rollouts: int = 100
     """Rollouts of the evaluation at the end."""
+    level: float = 0.9
+    """Task success whose first time is reported."""
     ppo: Mapping[str, Any] = field(default_factory=lambda: {"num_envs_per_env_runner": 96})
     """Further keyword arguments of `assistmimic_ppo`, as plain values."""
 
@@ -122,7 +124,11 @@ def study(config: StudyConfig, folder: Path, *, console: Console) -> Path:
     for seed, (name, settings) in itertools.product(config.seeds, arms.items()):
         run = _run(config, replace(settings, seed=seed), name, folder / f"{name}-s{seed}", console)
         runs[name].append(run)
-    report = {"format": "assistmimic-study", "version": 2, "config": asdict(config), **compare_runs(runs), "runs": runs}
+    times = {arm: [first_time(run["points"], config.level) for run in each] for arm, each in runs.items()}
+    report = {
+        "format": "assistmimic-study", "version": 2, "config": asdict(config), **compare_runs(runs),
+        "reached": times, "runs": runs,
+    }  # fmt: skip
     path = write_json(folder / "study.json", report)
     plot_study(runs, folder / "study.png", title=config.env_id)
     return path
@@ -147,6 +153,12 @@ def compare_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, A
             if arm != first
         },
     }
+
+
+def first_time(points: Sequence[Mapping[str, float]], level: float) -> dict[str, float] | None:
+    """Steps of the pair and time of training [s] at the first evaluation with at least this task success; or None."""
+    reached = (point for point in points if point["task_success"] >= level)
+    return next(({"steps": point["steps"], "seconds": point["seconds"]} for point in reached), None)
 
 
 def interval(values: np.ndarray) -> dict[str, float | None]:

@@ -32,6 +32,8 @@ def study(
     option: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: int = 200_000,
+    points: int = 3,
+    level: float = 0.9,
     out: Path | None = None,
 ) -> None:
     """Train in several ways with several seeds and report curves, final figures and their differences.
@@ -51,6 +53,8 @@ def study(
         option: Further options of the environment for all arms, as for train.
         seeds: Seeds of training.
         steps: Control steps of the pair, for every run.
+        points: Evaluations of 32 rollouts on the way.
+        level: Task success: the first evaluation that reaches it is reported.
         out: Folder; by default runs/study-NAME.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a busy machine
@@ -66,7 +70,7 @@ def study(
     folder = out or Path("runs") / f"study-{spec.id.rsplit('/', 1)[-1]}"
     config = StudyConfig(
         env_id=spec.id, arms=arms, starts=starts, recipient=recipient, options=env_options(option, clips=clips),
-        seeds=seeds, steps=steps,
+        seeds=seeds, steps=steps, points=points, level=level,
     )  # fmt: skip
     path = study(config, folder, console=console)
     report = json.loads(path.read_text())
@@ -75,7 +79,15 @@ def study(
         for name, measured in report[title].items():
             table.add_row(name, *(_cell(measured[quantity], scale) for quantity, (_, scale) in COLUMNS.items()))
         console.print(table, markup=False)
+    for name, times in report["reached"].items():
+        told = ", ".join(_time(one) for one in times)
+        console.print(f"{name}: task success {100 * level:.0f} % {told}", highlight=False, soft_wrap=True)
     console.print(f"{path}\n{path.with_suffix('.png')}", highlight=False, soft_wrap=True)
+
+
+def _time(first: Mapping[str, float] | None) -> str:
+    """When a run reached the level."""
+    return "not reached" if first is None else f"after {first['steps']:,} steps, {first['seconds'] / 60:.1f} minutes"
 
 
 def _cell(measured: Mapping[str, float | None], scale: float) -> str:

@@ -149,13 +149,14 @@ class Grip:
         self._worlds = worlds
         self._release = config.release
         keys, settings = worlds.scene.holds, worlds.scene.settings
-        self._active = np.zeros((len(reference.rotation), len(keys)), dtype=np.bool_)
+        self.active = np.zeros((len(reference.rotation), len(keys)), dtype=np.bool_)
+        """Whether the clip says that each hold holds, shape (reference rows, holds)."""
         self._rest = np.zeros((len(settings), len(keys)))
         for clip, setting in enumerate(settings):
             rows = reference.first[clip] + np.arange(reference.length[clip])
             for hold in setting.holds:
                 column = keys.index(hold.key)
-                self._active[rows, column] = hold.active(np.arange(len(rows), dtype=np.float64) * CONTROL_DT)
+                self.active[rows, column] = hold.active(np.arange(len(rows), dtype=np.float64) * CONTROL_DT)
                 self._rest[clip, column] = hold.rest
 
     def lengths(self, clip: Ids, row: Ids) -> Array:
@@ -170,7 +171,7 @@ class Grip:
         """
         rest = self._rest[clip]
         near = self._worlds.hold_distance() - rest <= self._release
-        return np.where(self._active[row] & near, rest, OPEN)
+        return np.where(self.active[row] & near, rest, OPEN)
 
 
 class AutomaticGrip(Grip):

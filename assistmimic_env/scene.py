@@ -382,6 +382,12 @@ def add_clasp(spec: mujoco.MjSpec, name: str, ends: Mapping[str, Point], grip: G
     servo.forcelimited, servo.forcerange = True, [-grip.strength, 0.0]
 
 
+def hold_ends(model: mujoco.MjModel, holds: int) -> NDArray[np.intp]:
+    """Sites at the hand's and the partner's end of each hold of a scene, shape (holds, 2)."""
+    starts = model.tendon_adr[:holds]
+    return np.array([model.wrap_objid[start : start + 2] for start in starts], dtype=np.intp).reshape(-1, 2)
+
+
 def _add_contact_sensors(spec: mujoco.MjSpec, body: BodySpec, role: str, partner: str) -> None:
     """Net force between each body and the whole partner (sign: on the partner; see ``Worlds``)."""
     for name in body.names:

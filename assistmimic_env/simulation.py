@@ -133,8 +133,10 @@ class PairSimulation:
         healthy = [clip.bodies for clip in self.reference.clips]
         weak = [setting.bodies for setting in self.scene.settings]
         self._strength = Strength.of(healthy, weak, (config.supporter, config.recipient))
-        noisy = config.start_noise > 0.0
-        self._clearance = Clearance(self.scene, self.reference.qpos, config.noise) if noisy else None
+        self._clearance: Clearance | None = None
+        if config.start_noise > 0.0:
+            held = None if self._grip is None else self._grip.active
+            self._clearance = Clearance(self.scene, self.reference.qpos, config.noise, held)
         self._streams = Streams(np.arange(num_worlds))
         latency = config.randomisation.latency
         self._book = Book.empty(num_worlds, self.body.num_dofs, self.layout.size, latency)

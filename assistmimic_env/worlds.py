@@ -14,7 +14,7 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .errors import ConfigError
-from .scene import Scene
+from .scene import Scene, hold_ends
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.intp]
@@ -152,8 +152,7 @@ class Worlds:
         The last is 1 at the hand and -1 at the partner's body, shape (2 J, holds). MuJoCo numbers sites by body.
         """
         model, count = self.scene.model, self.num_holds
-        starts = model.tendon_adr[:count]
-        sites = np.array([model.wrap_objid[start : start + 2] for start in starts], dtype=np.intp).reshape(-1, 2)
+        sites = hold_ends(model, count)
         bodies = model.site_bodyid[sites].astype(np.intp)
         total = np.zeros((2 * self.num_bodies, count))
         for end, sign in enumerate((1.0, -1.0)):

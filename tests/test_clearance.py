@@ -78,6 +78,33 @@ def test_noise_keeps_its_size() -> None:
     assert np.sqrt(np.mean((corrected - drawn) ** 2)) < 0.5 * drawn.std()
 
 
+@pytest.mark.parametrize("task", ["AssistMimic/SitToStand-v0", "AssistMimic/HelpUp-v0", "AssistMimic/PullUp-v0"])
+def test_hands_that_hold_hold_at_noisy_starts(task: str) -> None:
+    """All over the clips: at their place at the partner, nothing deeper than without holds, noise of nearly its size."""
+    vec = make_bundled_vec(task, num_envs=128, start_noise=1.0, grip="reference", threads=1)
+    assert np.nanmax(astray(vec, seed=0)) <= TOLERANCE + 1e-9
+    corrected = joint_noise(vec)
+    assert excess(vec, 0).max() <= TOLERANCE + 1e-9
+    vec.simulation._clearance = None
+    assert np.nanmedian(astray(vec, seed=0)) > 0.05
+    drawn = joint_noise(vec)
+    assert corrected.std() == pytest.approx(drawn.std(), rel=0.1)
+    assert np.corrcoef(corrected.ravel(), drawn.ravel())[0, 1] > 0.9
+
+
+def astray(vec: VectorEnv, seed: int) -> np.ndarray:
+    """How far hands are from where they hold in the reference, in the partner's frame, shape (N, holds) [m]; or NaN."""
+    vec.reset(seed=seed)
+    simulation = vec.simulation
+    grip, row = simulation._grip, vec.reference.row(simulation.clip, simulation.frame)
+    assert grip is not None
+    noisy = simulation.worlds.hands_in_partner()
+    exact = make_bundled_vec(vec.name, num_envs=vec.num_envs, grip="reference", threads=1)
+    exact.reset(seed=0, options={"clip": simulation.clip.copy(), "frame": simulation.frame.copy()})
+    away = np.linalg.norm(noisy - exact.simulation.worlds.hands_in_partner(), axis=-1)
+    return np.where(grip.active[row], away, np.nan)
+
+
 def joint_noise(vec: VectorEnv) -> np.ndarray:
     """Rotation vectors from the reference, shape (N, 2, J, 3) [rad]."""
     state = vec.simulation.physical_state(np.arange(vec.num_envs)).qpos

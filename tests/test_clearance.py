@@ -80,7 +80,7 @@ def test_noise_keeps_its_size() -> None:
 
 @pytest.mark.parametrize("task", ["AssistMimic/SitToStand-v0", "AssistMimic/HelpUp-v0", "AssistMimic/PullUp-v0"])
 def test_hands_that_hold_hold_at_noisy_starts(task: str) -> None:
-    """All over the clips: at their place at the partner, nothing deeper than without holds, noise of nearly its size."""
+    """All over the clips: at their place at the partner, nothing deeper than without, noise of nearly its size."""
     vec = make_bundled_vec(task, num_envs=128, start_noise=1.0, grip="reference", threads=1)
     assert np.nanmax(astray(vec, seed=0)) <= TOLERANCE + 1e-9
     corrected = joint_noise(vec)

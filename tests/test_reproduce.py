@@ -236,7 +236,7 @@ def test_a_condition_is_inside_if_training_drew_all_of_its_numbers() -> None:
         settings = Method.parse(arm).settings(PULL_UP, init_from="random", options=options)
         return {name for name in ("none", *PERTURBED, "alone") if inside_training_range(name, settings)}
 
-    off = {"mass": (1.0, 1.0), "gain": (1.0, 1.0), "torque_limit": (1.0, 1.0)}
+    off = dict.fromkeys(("mass", "gain", "torque_limit", "supporter_gain"), (1.0, 1.0))
     assert inside(**off) == {"none"}
     assert inside(**{**off, "mass": (0.9, 1.3)}) == {"none", "mass-1.2"}
     assert inside(**{**off, "gain": (0.5, 1.0), "torque_limit": (0.4, 1.0)}) == {"none", "gain-0.5", "hip-torque-0.5"}

@@ -36,6 +36,7 @@ TERMS = {
     "assist": {"env.reward.assist"},
     "grip": {"env.grip.mode"},
     "partner-obs": {"env.partner_observations"},
+    "randomisation": {f"env.randomisation.{name}" for name in ("mass", "gain", "torque_limit", "supporter_gain")},
     "curriculum": {"ppo.curriculum", "ppo.curriculum.start"},  # False, or a mapping
     "physical-starts": {"ppo.physical_starts"},
     "weight-init": {"run.init_from"},

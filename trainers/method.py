@@ -36,6 +36,13 @@ NOISE = -4.0
 """Logarithm of the standard deviation of the actions: what the shipped prior was trained with. With -3.5 to 0.70."""
 
 
+DYNAMICS: Options = {
+    "mass": [1.0, 1.4], "gain": [0.5, 1.0], "torque_limit": [0.5, 1.0], "supporter_gain": [0.5, 1.0]
+}  # fmt: skip
+"""Ranges of factors, see `assistmimic_env.config.RandomisationConfig`: all of the paper's grid but a mass of 1.5, which
+stays outside to be measured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Component:
     """A part of the method that can be left out."""
@@ -80,6 +87,11 @@ COMPONENTS: Mapping[str, Component] = {
         summary="each observes the other",
         present={"partner_observations": True},
         absent={"partner_observations": False},
+    ),
+    "randomisation": Component(
+        summary="masses, gains and torque limits of the recipient and gains of the supporter vary",
+        present={"randomisation": DYNAMICS},
+        absent={"randomisation": dict.fromkeys(DYNAMICS, [1.0, 1.0])},
     ),
     "curriculum": Component(
         summary="the impairment grows with success",

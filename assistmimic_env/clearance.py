@@ -142,7 +142,9 @@ def _least(rows: Array, depth: Array) -> Array:
     """Multipliers, shape (n, k, 1), of the damped smallest steps along rows (n, k, D) that undo depths (n, k)."""
     damping = np.full(rows.shape[1], _HOLD_DAMPING)
     damping[:_CONTACTS] = _CONTACT_DAMPING
-    return np.linalg.solve(rows @ np.swapaxes(rows, -1, -2) + np.diag(damping), depth[..., None])
+    damped: Array = rows @ np.swapaxes(rows, -1, -2) + np.diag(damping)
+    push: Array = np.linalg.solve(damped, depth[..., None])
+    return push
 
 
 class Clearance:

@@ -91,7 +91,7 @@ COMPONENTS: Mapping[str, Component] = {
     "randomisation": Component(
         summary="masses, gains and torque limits of the recipient and gains of the supporter vary",
         present={"randomisation": DYNAMICS},
-        absent={"randomisation": dict.fromkeys(DYNAMICS, [1.0, 1.0])},
+        absent={"randomisation": {name: [1.0, 1.0] for name in DYNAMICS}},
     ),
     "curriculum": Component(
         summary="the impairment grows with success",

@@ -142,9 +142,8 @@ def _least(rows: Array, depth: Array) -> Array:
     """Multipliers, shape (n, k, 1), of the damped smallest steps along rows (n, k, D) that undo depths (n, k)."""
     damping = np.full(rows.shape[1], _HOLD_DAMPING)
     damping[:_CONTACTS] = _CONTACT_DAMPING
-    damped: Array = rows @ np.swapaxes(rows, -1, -2) + np.diag(damping)
-    push: Array = np.linalg.solve(damped, depth[..., None])
-    return push
+    damped = rows @ np.swapaxes(rows, -1, -2) + np.diag(damping)
+    return np.asarray(np.linalg.solve(damped, depth[..., None]), dtype=np.float64)
 
 
 class Clearance:

@@ -162,12 +162,12 @@ class Clearance:
         self._models: Sequence[mujoco.MjModel] = scene.models
         self._data = mujoco.MjData(scene.model)
         self._reference = reference
-        holds = len(scene.holds)
-        self._held = np.zeros((len(reference), holds), dtype=np.bool_) if held is None else held
-        self._hands = hold_ends(scene.model, holds)[:, 0]
-        self._hold_bodies = scene.model.site_bodyid[hold_ends(scene.model, holds)].astype(np.intp)
+        ends = hold_ends(scene.model, len(scene.holds))
+        self._held = np.zeros((len(reference), len(ends)), dtype=np.bool_) if held is None else held
+        self._hands = ends[:, 0]
+        self._hold_bodies = scene.model.site_bodyid[ends].astype(np.intp)
         self._allowed = np.full((len(reference), 4), np.nan)
-        self._places = np.zeros((len(reference), holds, 3))
+        self._places = np.zeros((len(reference), len(ends), 3))
         model, bodies = scene.model, scene.body.num_bodies
         self._num_bodies = bodies
         self._body = model.geom_bodyid - 1

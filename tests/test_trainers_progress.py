@@ -79,23 +79,25 @@ def test_records_survive_an_interrupted_write_and_a_resume(tmp_path: Path) -> No
 
 
 def test_plain_output_has_one_line_per_interval_and_the_last() -> None:
-    console = Console(file=io.StringIO(), width=160)
+    shown = io.StringIO()
+    console = Console(file=shown, width=160)
     with ProgressView(total_steps=8192, console=console, interval=1e9) as view:
         for steps in (2048, 4096, 8192):
             view.show(make_record(steps=steps))
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = shown.getvalue().splitlines()
     assert [line.split(" steps")[0].strip() for line in lines] == ["2,048", "8,192"]
 
 
 def test_a_resumed_run_ends_at_its_present_pace() -> None:
     """What it took before, maybe on a busy machine, does not count."""
-    console = Console(file=io.StringIO(), width=160)
+    shown = io.StringIO()
+    console = Console(file=shown, width=160)
     view = ProgressView(total_steps=20_000, console=console)
     view.show(make_record(steps=10_000, seconds=9000.0, steps_per_second=100.0))
-    assert "ETA 1:40" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "ETA 1:40" in shown.getvalue()
     view = ProgressView(total_steps=20_000, total_seconds=9020.0, console=console)
     view.show(make_record(steps=10_000, seconds=9000.0, steps_per_second=100.0))
-    assert "ETA 0:20" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "ETA 0:20" in shown.getvalue()
 
 
 def test_progress_is_the_nearer_of_steps_and_time() -> None:

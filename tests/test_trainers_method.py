@@ -146,7 +146,9 @@ def test_baselines_keep_the_components(name: str) -> None:
     own = set(flat(dict(baseline.env_options), "env"))
     run = {"run.trained": bool(baseline.trained), "run.alone_first": baseline.alone_first}
     run["run.residual"] = baseline.residual
-    assert differences(settings(), settings(name)) == own | {one for one, differs in run.items() if differs}
+    run["run.init_from"] = baseline.init_from is not None
+    full, other = (settings(word, init_from="prior") for word in ("full", name))
+    assert differences(full, other) == own | {one for one, differs in run.items() if differs}
 
 
 def test_baselines_are_what_they_are_called() -> None:
@@ -157,10 +159,12 @@ def test_baselines_are_what_they_are_called() -> None:
         "sequential": ("supporter",),
         "residual": (),
         "kinematic-recipient": ("supporter",),
+        "feedforward-start": (),
     }
     assert [name for name, baseline in BASELINES.items() if baseline.alone_first] == ["sequential"]
     assert [name for name, baseline in BASELINES.items() if baseline.residual] == ["residual"]
     assert settings("kinematic-recipient").env_options["kinematic_recipient"]
+    assert settings("feedforward-start").init_from == "feedforward"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from assistmimic_env.errors import ConfigError, did_you_mean
 from .module import ModuleConfig
 from .options import merged
 from .run import ALONE_OPTIONS, TRAINING_OPTIONS, RunSettings, default_start
-from .start import PARTS, ablated
+from .start import FEEDFORWARD, PARTS, ablated
 
 FULL, TRACKING = "full", "tracking"
 BASES = (FULL, TRACKING)
@@ -123,6 +123,8 @@ class Baseline:
     """See `RunSettings.alone_first`."""
     residual: bool = False
     """See `RunSettings.residual`."""
+    init_from: str | None = None
+    """What both start from, whatever else is asked for; see `start.Start`."""
 
 
 BASELINES: Mapping[str, Baseline] = {
@@ -148,6 +150,10 @@ BASELINES: Mapping[str, Baseline] = {
         summary="the recipient is moved along the reference, the supporter is trained",
         trained=(SUPPORTER,),
         env_options={"kinematic_recipient": True},
+    ),
+    "feedforward-start": Baseline(
+        summary="both start from feed-forward to the clip instead of the single-person tracker",
+        init_from=FEEDFORWARD,
     ),
 }
 """What the method is compared with (`spec/assistmimic.md` section 11.2), and the control of the recipient alone."""
@@ -228,13 +234,14 @@ class Method:
         impairment = {} if recipient is None else {"recipient": recipient}
         env_options = merged(TRAINING_OPTIONS, self.options("env_options"), impairment, options or {})
         other = BASELINES[self.baseline] if self.baseline else Baseline(summary="")
+        start = other.init_from or init_from or default_start(RunSettings(env_id=env_id, env_options=env_options))
         return RunSettings(
             env_id=env_id,
             seed=seed,
             env_options=env_options,
             ppo=merged(UPDATES, self.options("ppo"), ppo or {}),
             module=ModuleConfig(log_std=NOISE),
-            init_from=self.start(init_from or default_start(RunSettings(env_id=env_id, env_options=env_options))),
+            init_from=self.start(start),
             trained=other.trained,
             alone_first=other.alone_first,
             residual=other.residual,

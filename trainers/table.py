@@ -26,9 +26,9 @@ CUMULATIVE = "no-retargeting+no-contact-reward"
 ARMS = tuple(
     dict.fromkeys(
         (
-            FULL, "recipient-alone", "no-retargeting", "no-contact-reward", CUMULATIVE, "no-weight-init", "no-grip",
-            "sequential", "frozen-partner", "kinematic-recipient", *(f"no-{name}" for name in COMPONENTS), TRACKING,
-            *BASELINES,
+            FULL, "recipient-alone", "no-retargeting", "no-contact-reward", CUMULATIVE, "no-weight-init",
+            "feedforward-start", "no-grip", "sequential", "frozen-partner", "kinematic-recipient",
+            *(f"no-{name}" for name in COMPONENTS), TRACKING, *BASELINES,
         )
     )
 )  # fmt: skip

@@ -63,7 +63,8 @@ def train(
         method: full, or tracking: imitation only, everything else as the environment has it.
         ablate: Leave these out: retargeting, contact-reward, coupling, assist, grip, partner-obs, curriculum,
             physical-starts, weight-init (random weights, no feed-forward stage), feedforward.
-        baseline: Train otherwise: sequential, kinematic-recipient, frozen-partner, residual, recipient-alone.
+        baseline: Train otherwise: sequential, kinematic-recipient, frozen-partner, residual, feedforward-start,
+            recipient-alone.
         clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).

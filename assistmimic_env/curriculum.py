@@ -31,6 +31,8 @@ class CurriculumConfig:
             middle of an episode, and to wait for whole ones at the new level (0) makes a climb three times as long.
         threshold: The level rises when at least this share of them succeeded.
         retreat: It falls when at most this share did, but not below the first.
+        whole: Only episodes that began at the first frame count. Those that begin later have less to do: on long clips
+            the level climbs although nobody can do all of it.
     """
 
     start: float = 0.0
@@ -39,6 +41,7 @@ class CurriculumConfig:
     reach: float = 0.2
     threshold: float = 0.6
     retreat: float = 0.1
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -91,16 +94,18 @@ class ImpairmentCurriculum:
         """New episodes of some worlds begin at the present level."""
         self._begun[worlds] = self._rises
 
-    def learn(self, worlds: Ids, success: NDArray[np.bool_]) -> None:
+    def learn(self, worlds: Ids, success: NDArray[np.bool_], start_frame: Ids) -> None:
         """Take note of episodes that ended; the next ones of these worlds began at the level of before.
 
         Args:
             worlds: Where, shape (E,).
             success: Whether they reached the end of the clip, shape (E,).
+            start_frame: Where on the clip they began, shape (E,).
         """
         before = self._rises
-        for begun, good in zip(self._begun[worlds].tolist(), success.tolist(), strict=True):
-            if (self._rises - begun) * self.config.step <= self.config.reach + 1e-9:
+        counts = (start_frame == 0) | (not self.config.whole)
+        for begun, good, counted in zip(self._begun[worlds].tolist(), success, counts, strict=True):
+            if counted and (self._rises - begun) * self.config.step <= self.config.reach + 1e-9:
                 self._window.append(bool(good))
                 self._change(sum(self._window) / self.config.window)
         self._begun[worlds] = before

@@ -9,6 +9,8 @@ from assistmimic_env.curriculum import CurriculumConfig, ImpairmentCurriculum, c
 from assistmimic_env.errors import ConfigError, UnknownOptionError
 
 ONE = np.zeros(1, dtype=np.intp)
+FIRST = np.zeros(1, dtype=np.intp)
+"""Frame at which an episode begins."""
 
 
 def make_curriculum(worlds: int = 1, **settings: float) -> ImpairmentCurriculum:
@@ -19,7 +21,7 @@ def play(curriculum: ImpairmentCurriculum, outcomes: list[bool]) -> float:
     """Episodes one after the other in one world, each begun at the level of its time."""
     for success in outcomes:
         curriculum.begin(ONE)
-        curriculum.learn(ONE, np.array([success]))
+        curriculum.learn(ONE, np.array([success]), FIRST)
     return curriculum.level
 
 
@@ -50,13 +52,25 @@ def test_episodes_of_far_levels_do_not_count() -> None:
     curriculum = make_curriculum(worlds=2, window=1, reach=0.1)
     for _ in range(2):
         curriculum.begin(np.array([1]))
-        curriculum.learn(np.array([1]), np.array([True]))
+        curriculum.learn(np.array([1]), np.array([True]), FIRST)
     assert curriculum.level == 0.2
-    curriculum.learn(np.array([0]), np.array([True]))
+    curriculum.learn(np.array([0]), np.array([True]), FIRST)
     assert curriculum.level == 0.2
     curriculum.begin(np.array([0]))
-    curriculum.learn(np.array([0]), np.array([True]))
+    curriculum.learn(np.array([0]), np.array([True]), FIRST)
     assert curriculum.level == pytest.approx(0.3)
+
+
+def test_of_long_clips_only_whole_episodes_count_if_wanted() -> None:
+    """The ends of a clip are followed by everybody, the whole clip by nobody."""
+    for whole, level in ((False, 0.2), (True, 0.0)):
+        curriculum = make_curriculum(whole=whole)
+        for _ in range(20):
+            curriculum.learn(ONE, np.array([True]), FIRST + 100)
+        assert curriculum.level == level
+    for _ in range(10):
+        curriculum.learn(ONE, np.array([True]), FIRST)
+    assert curriculum.level == 0.1
 
 
 def steps_of_a_climb(worlds: int, length: int, *, success: float = 1.0, **settings: float) -> int:
@@ -67,7 +81,7 @@ def steps_of_a_climb(worlds: int, length: int, *, success: float = 1.0, **settin
     while curriculum.level < 1.0:
         left, steps = left - 1, steps + worlds
         ended = np.flatnonzero(left == 0)
-        curriculum.learn(ended, random.random(ended.size) < success)
+        curriculum.learn(ended, random.random(ended.size) < success, np.zeros_like(ended))
         curriculum.begin(ended)
         left[ended] = length
     return steps

@@ -100,7 +100,7 @@ class EpisodeSchedule:
         if self.sampler is not None:
             self.sampler.learn(worlds, summary, failed)
         if self.curriculum is not None:
-            self.curriculum.learn(worlds, summary["success_50"].astype(np.bool_))
+            self.curriculum.learn(worlds, summary["success_50"].astype(np.bool_), summary["start_frame"])
             self._simulation.difficulty = self.curriculum.level
 
     def choose(self, worlds: Ids) -> Starts | None:

@@ -14,7 +14,7 @@ import assistmimic_env
 from assistmimic_env.clip import ROLES, PairClip
 from assistmimic_env.policy import PolicyCard, TrainedIn, policy_interface, save_policy
 from assistmimic_trainers import cli
-from assistmimic_trainers.commands.pairs import split_name
+from assistmimic_trainers.commands.pairs import pair_folder, split_name
 from assistmimic_trainers.commands.stage import DEFAULT_ENV, choose_stage
 from assistmimic_trainers.options import merged, read_options
 
@@ -59,6 +59,13 @@ def clip(standing_pair: Callable[..., PairClip], tmp_path: Path) -> str:
 
 def stage_of(*words: str, env: str | None = None, **choices: Any) -> Any:
     return choose_stage(words, env=env, clips=choices.pop("clips", ()), held_out=False, **choices)
+
+
+def test_a_run_stands_for_the_pair_it_has_trained(export: Callable[..., str], tmp_path: Path) -> None:
+    export("run/policies/trained", SIT, {"recipient": "needs-help"})
+    assert stage_of(str(tmp_path / "run")).options == {"recipient": "needs-help"}
+    assert pair_folder(str(tmp_path / "run")) == tmp_path / "run" / "policies" / "trained"
+    assert pair_folder(str(tmp_path / "run" / "policies" / "trained")) == tmp_path / "run" / "policies" / "trained"
 
 
 def test_policies_know_their_environment(export: Callable[..., str]) -> None:

@@ -36,13 +36,12 @@ def evaluate(
 ) -> None:
     """Measure pairs of policies on the same seeds: success, errors, contacts, forces, balance, with 95 % intervals.
 
-    Example: assistmimic eval runs/full/policies/trained random --grid paper --out report
+    Example: assistmimic eval runs/full random --grid paper --out report
 
     Args:
-        policies: For each pair a folder of exported policies, a single-person policy, or one of: random, hold, still,
-            prior, needs-help (a pair that ships; assistmimic demo names all); A+B: the supporter of A, the recipient
-            of B.
-            NAME=FOLDER gives it a name. By default random.
+        policies: For each pair the folder of a run or of exported policies, a single-person policy, or one of: random,
+            hold, still, prior, needs-help (a pair that ships; assistmimic demo names all); A+B: the supporter of A, the
+            recipient of B. NAME=FOLDER gives it a name. By default random.
         policy: The same as a flag, once for each pair.
         env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
             the options on their cards.

@@ -25,9 +25,9 @@ def load_pairs(words: Sequence[str], env: VectorEnv, *, seed: int) -> dict[str, 
     """Load pairs of policies; whether they fit is checked by the evaluation.
 
     Args:
-        words: For each pair a folder with the policies of both roles, a single-person policy that plays both, or one
-            of `SIMPLE`, or a pair that ships; `A+B`: the supporter of A and the recipient of B. Each may have a name of
-            its own in front, as in `full=runs/full/policies/trained`.
+        words: For each pair a folder with the policies of both roles or of a run that made them, a single-person policy
+            that plays both, one of `SIMPLE`, or a pair that ships; `A+B`: the supporter of A and the recipient of B.
+            Each may have a name of its own in front, as in `full=runs/full`.
         env: The environment they act in.
         seed: Seed of the random ones.
 
@@ -87,12 +87,15 @@ def choose_clips(env: str, clips: Sequence[str], *, held_out: bool) -> tuple[str
 
 
 def pair_folder(word: str) -> Path | None:
-    """Where the pair of a word is: its folder; None for a single policy and for simple ones."""
+    """Where the pair of a word is: its folder, of a run the one after training; None for other policies."""
     from assistmimic_env.resources import shipped_pairs
 
     if (shipped := shipped_pairs().get(word)) is not None:
         return shipped
-    return Path(word) if word not in SIMPLE and Path(word).is_dir() else None
+    if word in SIMPLE or not Path(word).is_dir():
+        return None
+    trained = Path(word) / "policies" / "trained"
+    return trained if trained.is_dir() else Path(word)
 
 
 def policy_stem(word: str) -> Path:
@@ -128,6 +131,6 @@ def _load(word: str, env: VectorEnv, seed: int) -> dict[str, Actor]:
     known = (*SIMPLE, *shipped_pairs())
     raise PolicyError(
         f"there is no policy or folder '{word}'.{did_you_mean(word, known)} "
-        f"Give a folder of exported policies (such as runs/.../trained), a single-person policy, or one of: "
+        f"Give the folder of a run or of exported policies, a single-person policy, or one of: "
         f"{', '.join(known)}."
     )

@@ -29,8 +29,8 @@ def render(
     Example: assistmimic render runs/quickstart/policies/trained --out pair.mp4
 
     Args:
-        policies: A folder of exported policies, a single-person policy, or one of: random, hold, still, prior,
-            needs-help (a pair that ships; assistmimic demo names all).
+        policies: The folder of a run or of exported policies, a single-person policy, or one of: random, hold, still,
+            prior, needs-help (a pair that ships; assistmimic demo names all).
         out: The file to write; its suffix becomes .mp4 or .png.
         env: Environment id (list them: assistmimic info). By default the one that the policies were trained in, with
             the options on their cards.

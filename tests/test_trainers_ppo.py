@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from assistmimic_env.errors import CheckpointError, PolicyError
+from assistmimic_env.errors import CheckpointError, ConfigError, PolicyError
 from assistmimic_env.policy import Policy, load_pair
 
 torch = pytest.importorskip("torch")
@@ -32,7 +32,7 @@ from assistmimic_trainers.learner import (  # noqa: E402
     excess,
 )
 from assistmimic_trainers.module import ModuleConfig, PolicyModule  # noqa: E402
-from assistmimic_trainers.ppo import assistmimic_ppo  # noqa: E402
+from assistmimic_trainers.ppo import assistmimic_ppo, ppo_options  # noqa: E402
 from assistmimic_trainers.progress import read_records  # noqa: E402
 from assistmimic_trainers.training import Budget, lost_work, resume, train  # noqa: E402
 
@@ -379,6 +379,14 @@ def test_configuration_sets_every_hurtful_default() -> None:
     assert (config.lambda_, config.clip_param, config.num_epochs, config.minibatch_size) == (0.95, 0.2, 4, 64)
     assert config.torch_skip_nan_gradients
     json.dumps(config.learner_config_dict)
+
+
+def test_settings_of_ppo_can_be_written_as_words() -> None:
+    words = ["curriculum.start=0", "curriculum.whole=true", "gamma=0.9"]
+    assert ppo_options(words) == {"curriculum": {"start": 0, "whole": True}, "gamma": 0.9}
+    for word, message in (("seed=3", "no option 'seed'"), ("gamma", "not KEY=VALUE"), ("gamma=much", "a number")):
+        with pytest.raises(ConfigError, match=message):
+            ppo_options([word])
 
 
 @pytest.mark.slow

@@ -154,6 +154,9 @@ def test_interrupt_saves_and_kill_loses_only_what_came_after_the_checkpoint(tmp_
         (("AssistMimic/PulUp-v0",), "PullUp"),
         (("quickstart", "--resume", "nowhere"), "holds no run"),
         (("quickstart", "--budget", "tiny"), "tiny"),
+        (("quickstart", "--ppo", "gamma=0.9"), "the quickstart has settings of its own, without --ppo"),
+        (("PullUp-v0", "--ppo", "gama=0.9"), "--ppo has no option 'gama'. Did you mean 'gamma'?"),
+        (("PullUp-v0", "--ppo", "gamma=much"), "--ppo gamma is 'much', expected a number"),
     ],
 )
 def test_mistakes_are_one_message_and_exit_code_two(words: tuple[str, ...], message: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ connectors, and nothing else; those are the oracle of its tests.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
+from assistmimic_env.config import check_options
 from assistmimic_env.errors import ConfigError, did_you_mean
 
 from .adapter import ROLES, PairEnv
@@ -22,7 +24,14 @@ from .batched_runner import BatchedEnvRunner
 from .callbacks import EpisodeMetrics
 from .learner import LearnerOptions, PairLearner
 from .module import ModuleConfig, PolicyModule
+from .options import read_options
 from .solo import SoloEnv
+
+_OF_THE_RUN = (
+    "env_id", "env_options", "module", "init_from", "learner", "seed", "env_class", "trained", "sampler",
+    "num_env_runners", "num_envs_per_env_runner", "num_learners",
+)  # fmt: skip
+"""Arguments of `assistmimic_ppo` that a run has words of its own for."""
 
 
 class PairEnvRunner(MultiAgentEnvRunner):
@@ -164,6 +173,21 @@ def assistmimic_ppo(
         .debugging(seed=seed, log_level="ERROR")
         .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1.0)
     )
+
+
+def ppo_options(words: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of `assistmimic_ppo` from `KEY=VALUE`, such as `curriculum.start=0` or `gamma=0.97`.
+
+    Raises:
+        ConfigError: A word is no `KEY=VALUE`, a value is a word, or there is no such argument; names the closest.
+    """
+    options = read_options(words)
+    known = [name for name in inspect.signature(assistmimic_ppo).parameters if name not in _OF_THE_RUN]
+    check_options("--ppo", options, dict.fromkeys(known))
+    for name, value in options.items():
+        if isinstance(value, str):
+            raise ConfigError(f"--ppo {name} is '{value}', expected a number, true, false, or {name}.SETTING=VALUE.")
+    return options
 
 
 def policy_of_agent(agent: Any, *args: Any, **kwargs: Any) -> str:

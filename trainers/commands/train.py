@@ -34,6 +34,7 @@ def train(
     clips: tuple[str, ...] = (),
     recipient: str | None = None,
     option: tuple[str, ...] = (),
+    ppo: tuple[str, ...] = (),
     env_runners: int | None = None,
     envs_per_runner: int | None = None,
     learners: int | None = None,
@@ -68,6 +69,7 @@ def train(
         clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         recipient: Impairment of the recipient: none, interx, hhi, frail, needs-help; by default the environment's.
         option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).
+        ppo: Settings of PPO in place of the method's, such as curriculum.start=0 or learning_rate=1e-5.
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
         envs_per_runner: Worlds per process; by default 96, or 32 for the smoke budget.
         learners: Processes that learn; 0 learns in this one and is the default.
@@ -80,6 +82,7 @@ def train(
     from assistmimic_env.errors import ConfigError
     from assistmimic_trainers.method import TRACKING, Method
     from assistmimic_trainers.options import env_options
+    from assistmimic_trainers.ppo import ppo_options
     from assistmimic_trainers.quickstart import quickstart
     from assistmimic_trainers.run import resume_run, start_run
     from assistmimic_trainers.start import FEEDFORWARD, PARTS
@@ -90,15 +93,15 @@ def train(
     spec = assistmimic_env.spec(env_id if quick else what)
     folder = resume or out or new_folder(Path("runs"), "quickstart" if quick else spec.id.rsplit("/", 1)[-1])
     given = {"num_env_runners": env_runners, "num_envs_per_env_runner": envs_per_runner, "num_learners": learners}
-    ppo = {name: value for name, value in given.items() if value is not None}
+    updates = {**ppo_options(ppo), **{name: value for name, value in given.items() if value is not None}}
     console.print(f"{spec.id}, seed {seed}, run {folder}", highlight=False, soft_wrap=True)
     limit = Budget(steps=steps or STEPS, checkpoint_seconds=checkpoint_seconds)
     if quick:
         beyond = {"--ablate": set(ablate) - set(PARTS), "--baseline": baseline, "--recipient": recipient}
-        if changed := [name for name, value in {**beyond, "--option": option}.items() if value]:
+        if changed := [name for name, value in {**beyond, "--option": option, "--ppo": ppo}.items() if value]:
             raise ConfigError(f"the quickstart has settings of its own, without {', '.join(changed)}. Train {env_id}.")
         result = quickstart(
-            spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=ppo,
+            spec.id, folder, budget=budget, seed=seed, steps=steps, resume=resume is not None, ppo=updates,
             init_from=Method(base=TRACKING, ablated=ablate).start(init_from or FEEDFORWARD),
             env_options=env_options((), clips=clips), console=console,
         )  # fmt: skip
@@ -108,8 +111,8 @@ def train(
     else:
         chosen = Method(base=method, ablated=ablate, baseline=baseline)
         settings = chosen.settings(
-            spec.id, init_from=init_from, recipient=recipient, options=env_options(option, clips=clips), ppo=ppo,
-            seed=seed,
+            spec.id, init_from=init_from, recipient=recipient, options=env_options(option, clips=clips),
+            ppo=updates, seed=seed,
         )  # fmt: skip
         finished = start_run(settings, folder, budget=limit, console=console).finished
     console.print(f"{folder / 'policies' / 'trained'}", highlight=False, soft_wrap=True)

@@ -224,11 +224,10 @@ IMPAIRMENTS: Mapping[str, Impairment] = {
             "Hip": 20.0, "Knee": 80.0, "Ankle": 80.0, "Toe": 80.0, "Torso": 40.0, "Spine": 40.0, "Chest": 40.0
         },
     ),
-    "frail": Impairment(mass=0.7, gain=_WEAK_LEGS, torque_limit={"Hip": 40.0, "Knee": 60.0}),
     "needs-help": Impairment(mass=0.7, gain=_WEAK_LEGS, torque_limit={"Hip": 20.0, "Knee": 40.0}),
 }  # fmt: skip
-"""Named impairments: the paper's two recipients (``spec/assistmimic.md`` section 7); ``needs-help``, which cannot
-stand up from a seat alone but can with help; and ``frail``, which cannot do so from the floor (``docs/method.md``)."""
+"""Named impairments: the paper's two recipients (``spec/assistmimic.md`` section 7), and ``needs-help``, which cannot
+stand up from a seat alone but can with help (``docs/results/needs_help.json``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

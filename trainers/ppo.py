@@ -179,7 +179,8 @@ def ppo_options(words: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of `assistmimic_ppo` from `KEY=VALUE`, such as `curriculum.start=0` or `gamma=0.97`.
 
     Raises:
-        ConfigError: A word is no `KEY=VALUE`, a value is a word, or there is no such argument; names the closest.
+        ConfigError: A word is no `KEY=VALUE`, or a value is a word.
+        UnknownOptionError: There is no such argument; names the closest.
     """
     options = read_options(words)
     known = [name for name in inspect.signature(assistmimic_ppo).parameters if name not in _OF_THE_RUN]

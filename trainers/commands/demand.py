@@ -27,7 +27,7 @@ def demand(
 
     Args:
         env: Environment id (list them: assistmimic info).
-        recipient: Impairment of the recipient: none, interx, hhi, frail, needs-help; by default the environment's.
+        recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         role: Whose joints.
         clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
         out: Write the result to this JSON file, every frame included.

@@ -93,7 +93,7 @@ def evaluate(
     Args:
         policy: A policy (either of its two files, or their stem); by default the one that ships with the package.
         clips: Names of bundled clips or clip files; by default all bundled ones, first those that training saw.
-        recipient: Impairment of the recipients: none, interx, hhi, frail, needs-help.
+        recipient: Impairment of the recipients: none, interx, hhi, needs-help.
         rollouts: Rollouts per clip.
         seed: Seed of the first rollout.
         start_noise: Scale of the noise of the start state; 0 starts exactly on the reference.

@@ -49,7 +49,7 @@ def study(
             --ablate) or a baseline (as for train --baseline), or several of these joined by +.
         starts: What training starts from, as for train --init-from; every arm starts from each.
         clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
-        recipient: Impairment of the recipient: none, interx, hhi, frail, needs-help; by default the environment's.
+        recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment for all arms, as for train.
         seeds: Seeds of training.
         steps: Control steps of the pair, for every run.

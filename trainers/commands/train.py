@@ -67,7 +67,7 @@ def train(
         baseline: Train otherwise: sequential, kinematic-recipient, frozen-partner, residual, feedforward-start,
             recipient-alone.
         clips: Other motion: names of bundled clips or of their folders, clip files, or folders of files.
-        recipient: Impairment of the recipient: none, interx, hhi, frail, needs-help; by default the environment's.
+        recipient: Impairment of the recipient: none, interx, hhi, needs-help; by default the environment's.
         option: Further options of the environment, such as physics=fast or contact.weight=0.5 (values are JSON).
         ppo: Settings of PPO in place of the method's, such as curriculum.start=0 or learning_rate=1e-5.
         env_runners: Processes that simulate; 0 simulates in this one and is the default, best on one small machine.
